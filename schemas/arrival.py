@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 
 SENT_HEADER = "sent"
 SENT_SLACK_MS = 60_000
+SENT_DIGITS = 16  # anybody can write a header: a longer number is none
 TICK_KEY = b"\x00tick"
 LOG_APPEND_TIME = 1
 
 
-def sent_of(headers: Iterable[tuple[str, bytes]]) -> int | None:
+def sent_of(headers: Iterable[tuple[str, bytes | None]]) -> int | None:
     """Return the header `sent` in ms, or None where it is absent or no number."""
     for name, value in headers:
         if name == SENT_HEADER:
-            return int(value) if value.isdigit() else None
+            return int(value) if value is not None and value.isdigit() and len(value) <= SENT_DIGITS else None
     return None
 
 

@@ -1,0 +1,91 @@
+# `make demo` and `make test` set everything up themselves; a second run starts at once.
+# Everything that is installed or fetched lives in .venv/, everything that runs leaves its state in .barometer/.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Flags of the demo: make demo DEMO="--once --json"
+DEMO ?=
+# Further arguments of pytest: make test TEST="-k sink"
+TEST ?=
+# Flags of the measurements: make bench BENCH="--events 200000"
+BENCH ?=
+SIMULATE ?=
+FAULTS ?=
+
+.PHONY: help setup demo up test lint fmt type bench faults simulate test-clients test-ops lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/installed $(VENV)/jars/verified ## Make .venv, install the locked packages, fetch and check the broker's jars
+
+$(VENV)/bin/pip:
+	@[ "$$(uname -sm)" = "Linux x86_64" ] || { \
+	  echo "error: this is $$(uname -sm); Barometer's local engines exist for Linux x86_64 only." \
+	       "Use a Linux x86_64 machine or virtual machine." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Barometer needs Python 3.11 or newer. Name one: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "== [1/4] virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
+
+$(VENV)/locked: requirements.txt $(VENV)/bin/pip
+	@echo "== [2/4] packages of the lock, each checked against its sha256"
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/installed: pyproject.toml $(VENV)/locked
+	@echo "== [3/4] Barometer itself"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --quiet -e .
+	@touch $@
+
+$(VENV)/jars/verified: deploy/engines/jars.sha256 $(VENV)/installed
+	@echo "== [4/4] Kafka's jars, each checked against its sha256"
+	$(BIN)/python -m deploy.engines.jars
+
+demo: setup ## Run a month of a shop chain through the real thing; DEMO="--once" ends by itself
+	$(BIN)/barometer demo $(DEMO)
+
+up: setup ## Start everything on this machine and stay up
+	$(BIN)/barometer up
+
+test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
+	$(BIN)/python -m pytest $(TEST)
+
+lint: setup ## Check style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+fmt: setup ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: setup ## Check types
+	$(BIN)/mypy
+
+bench: setup ## Measure each stage in events per CPU-second
+	$(BIN)/barometer bench $(BENCH)
+
+faults: setup ## Kill every process under load, again and again, then count and replay
+	$(BIN)/python -m pytest tests/faults -m campaign -s --timeout 3600 $(FAULTS)
+
+simulate: setup ## 100 seeded months: injected drops found, false alarms against the budget
+	$(BIN)/python -m deploy.demo.simulate $(SIMULATE)
+
+test-clients: setup ## Suites with third parties' clients (npm); none yet
+	@echo "no suite of its own yet: the Python clients are part of make test"
+
+test-ops: setup ## Suites with Debian and Go tools (promtool, helm); none yet
+	@echo "no suite of its own yet"
+
+lock: setup ## Resolve anew and write requirements.txt and the list of jars
+	env -u PIP_FIND_LINKS $(BIN)/pip-compile --generate-hashes --extra engines --extra dev --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --quiet -o requirements.txt pyproject.toml
+	$(BIN)/python -m deploy.engines.jars --lock --folder "$$(mktemp -d)"
+
+clean: ## Remove the environment, the state and the caches
+	rm -rf $(VENV) .barometer .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What starts, connects and operates Barometer: command line, wiring, local engines, demo, documentation."""

@@ -1,0 +1,64 @@
+"""What all tests share: one real pair of engines a session, names of their own for each test, and no skip unseen."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clickhouse_driver import Client
+
+from deploy.engines.datadir import DataDir
+from deploy.engines.local import Endpoints, EnginePorts, LocalEngines
+from deploy.engines.ports import Ports
+
+# Away from the defaults, so that the tests do not move the ports of a stack that somebody starts meanwhile.
+TEST_PORTS = EnginePorts(kafka=21_092, kafka_controller=21_192, clickhouse_native=21_000, clickhouse_http=21_123)
+EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
+SHARED = "BAROMETER_TEST_ENGINES"
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """A real broker and a real ClickHouse for the whole session.
+
+    BAROMETER_TEST_ENGINES may name the endpoints.json of a running pair (`python -m deploy.engines`) to save the start.
+    """
+    if SHARED in os.environ:
+        yield Endpoints.read(Path(os.environ[SHARED]))
+        return
+    folder = DataDir.own(tmp_path_factory.mktemp("engines"))
+    ports = Ports()
+    running = LocalEngines.start(folder, ports, env=os.environ, grants=EVERYTHING, preferred=TEST_PORTS)
+    try:
+        yield running.endpoints
+    finally:
+        running.stop()
+        ports.release()
+        folder.close()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for topics and consumer groups that no other test has."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def clickhouse_database(engines: Endpoints) -> Iterator[str]:
+    """The name of an empty database of this test; dropped afterwards."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    host, port = engines.clickhouse_native
+    with Client(host, port=port) as client:
+        client.execute(f"CREATE DATABASE {name}")
+        yield name
+        client.execute(f"DROP DATABASE {name} SYNC")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print every skipped test by name, and their count."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"skipped: {report.nodeid}: {reason}")
+    terminalreporter.write_line(f"skipped tests: {len(skipped)}")
