@@ -1,0 +1,1 @@
+"""The edge in: parse, check, pseudonymise, identify, publish; nothing is acknowledged before it is durable."""

@@ -1,0 +1,228 @@
+"""The comment card as a web page: five faces, a word if you like; works without JavaScript, in French and English.
+
+The hidden submission id makes a card sent twice one event. A card that cannot be kept comes back filled in, with the truth.
+"""
+
+import base64
+import hashlib
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from html import escape
+from importlib.resources import files
+from string import Template
+from urllib.parse import parse_qsl, quote
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from producers.bodies import Limits, read_body
+from producers.capture import Capture, Captured, event_record
+from producers.channels.native import NativeAnswer, NativeEvent, NewId, check_string
+from producers.publisher import Record
+from producers.refusals import Refusal
+from producers.write_keys import RateLimit
+from schemas.catalogue import Catalogue, Touchpoint
+from schemas.clock import Clock
+from schemas.errors import InvalidEventError
+from schemas.event import Channel
+
+ROUTE = "/c/{touchpoint}"
+SOURCE = "card-page"
+LANGUAGES = ("en", "fr")
+QUESTION = "csat"
+TEXT_MAX_CHARS = 2_000
+RATE_PER_TOUCHPOINT_S = 20.0
+_LIMITS = Limits(body_bytes=32 * 1024, inflated_bytes=64 * 1024, items=1)
+_MAX_FIELDS = 10
+Publish = Callable[[list[Record], Captured, str], Awaitable[None]]
+
+
+class CardPage:
+    """Show the card of a touchpoint, take it, say thanks."""
+
+    def __init__(self, *, catalogue: Catalogue, capture: Capture, clock: Clock, new_id: NewId, publish: Publish) -> None:
+        folder = files("producers") / "page"
+        self._touchpoints = {one.name: one for one in catalogue.touchpoint}
+        self._capture = capture
+        self._clock = clock
+        self._new_id = new_id
+        self._publish = publish
+        self._rate = RateLimit(RATE_PER_TOUCHPOINT_S, clock)
+        self._words: Mapping[str, Mapping[str, str]] = tomllib.loads((folder / "words.toml").read_text("utf-8"))
+        self._style = (folder / "card.css").read_text("utf-8")
+        self._templates = {
+            name: Template((folder / f"{name}.html").read_text("utf-8")) for name in ("layout", "card", "message")
+        }
+        self._headers = _security_headers(self._style)
+
+    async def show(self, request: Request) -> Response:
+        """Show an empty card, or 404 for a touchpoint that is not in the catalogue."""
+        language = language_of(request)
+        touchpoint = self._touchpoints.get(request.path_params["touchpoint"])
+        if touchpoint is None:
+            return self._unknown(language)
+        return self._card(200, language, touchpoint, submission=self._new_id())
+
+    async def take(self, request: Request) -> Response:
+        """Keep a card and redirect to the thanks; if it cannot be kept, show it again, filled in, and say why."""
+        language = language_of(request)
+        touchpoint = self._touchpoints.get(request.path_params["touchpoint"])
+        if touchpoint is None:
+            return self._unknown(language)
+        words = self._words[language]
+        try:
+            form = await _form(request)
+        except Refusal as refusal:
+            problem = words["too_long"] if refusal.status == 413 else words["broken"]
+            return self._card(refusal.status, language, touchpoint, submission=self._new_id(), problem=problem)
+        if form.get("lang") in LANGUAGES:
+            language = form["lang"]
+            words = self._words[language]
+        score, text = form.get("score", ""), form.get("text", "").replace("\r\n", "\n").strip()
+        submission = _submission(form.get("submission", "")) or self._new_id()
+
+        def again(status: int, problem: str, retry_after_s: str | None = None) -> Response:
+            shown = self._card(status, language, touchpoint, submission=submission, score=score, text=text, problem=problem)
+            if retry_after_s is not None:
+                shown.headers["Retry-After"] = retry_after_s
+            return shown
+
+        if score not in {"1", "2", "3", "4", "5"}:
+            return again(422, words["choose"])
+        if len(text) > TEXT_MAX_CHARS:
+            return again(413, words["too_long"])
+        try:
+            check_string(text, "text")
+            self._rate.take(touchpoint.name, 1)
+            await self._keep(touchpoint, language, submission, int(score), text)
+        except InvalidEventError:
+            return again(422, words["broken"])
+        except Refusal as refusal:
+            problem = words["busy"] if refusal.status == 429 else words["unavailable"]
+            return again(refusal.status, problem, refusal.headers.get("Retry-After"))
+        return RedirectResponse(f"/c/{quote(touchpoint.name)}/thanks?lang={language}", 303, self._headers)
+
+    async def thanks(self, request: Request) -> Response:
+        """Say thanks."""
+        language = language_of(request)
+        touchpoint = self._touchpoints.get(request.path_params["touchpoint"])
+        if touchpoint is None:
+            return self._unknown(language)
+        words = self._words[language]
+        body = self._templates["message"].substitute(
+            face="\N{SMILING FACE WITH SMILING EYES}", heading=escape(words["thanks"]), words=escape(words["thanks_more"]),
+        )  # fmt: skip
+        return self._page(200, language, words["thanks"], body)
+
+    async def _keep(self, touchpoint: Touchpoint, language: str, submission: str, score: int, text: str) -> None:
+        item = NativeEvent(
+            channel=Channel.CARD,
+            # not a bare UUID: an id from a public page may only ever mean a card of this page
+            id=f"card:{touchpoint.name}:{submission}",
+            touchpoint=touchpoint.name,
+            answers=[NativeAnswer(question=QUESTION, score=float(score), scale=(1.0, 5.0))],
+            text=text or None,
+            lang=language,
+        )
+        event = self._capture.event(item, SOURCE, self._clock())
+        captured = Captured(records=[event_record(event)], accepted=1)
+        captured.channels[Channel.CARD] += 1
+        await self._publish(captured.records, captured, ROUTE)
+
+    def _unknown(self, language: str) -> Response:
+        words = self._words[language]
+        body = self._templates["message"].substitute(
+            face="\N{THINKING FACE}", heading=escape(words["unknown"]), words=escape(words["unknown_more"])
+        )
+        return self._page(404, language, words["unknown"], body)
+
+    def _card(
+        self, status: int, language: str, touchpoint: Touchpoint, *, submission: str, score: str = "", text: str = "",
+        problem: str = "",
+    ) -> Response:  # fmt: skip
+        words = self._words[language]
+        other = LANGUAGES[1 - LANGUAGES.index(language)]
+        body = self._templates["card"].substitute(
+            {name: escape(word) for name, word in words.items()},
+            place=escape(touchpoint.title or touchpoint.name),
+            action=f"/c/{quote(touchpoint.name)}",
+            submission=escape(submission),
+            lang=language,
+            faces="\n".join(_face(value, words[f"face_{value}"], checked=score == str(value)) for value in range(1, 6)),
+            text=escape(text),
+            text_max=TEXT_MAX_CHARS,
+            problem=f'<p class="problem" role="alert">{escape(problem)}</p>' if problem else "",
+            other_lang=other,
+            other_name=escape(self._words[other]["language"]),
+        )
+        return self._page(status, language, f"{words['title']} · {touchpoint.title or touchpoint.name}", body)
+
+    def _page(self, status: int, language: str, title: str, body: str) -> Response:
+        page = self._templates["layout"].substitute(lang=language, title=escape(title), style=self._style, body=body)
+        return HTMLResponse(page, status, {**self._headers, "Content-Language": language, "Vary": "Accept-Language"})
+
+
+_EMOJI = {
+    1: "\N{WEARY FACE}", 2: "\N{SLIGHTLY FROWNING FACE}", 3: "\N{NEUTRAL FACE}", 4: "\N{SLIGHTLY SMILING FACE}",
+    5: "\N{SMILING FACE WITH SMILING EYES}",
+}  # fmt: skip
+
+
+def _face(value: int, word: str, *, checked: bool) -> str:
+    mark = " checked" if checked else ""
+    return (
+        f'<label class="face"><input type="radio" name="score" value="{value}" required{mark}>'
+        f'<span class="emoji" aria-hidden="true">{_EMOJI[value]}</span><span class="word">{escape(word)}</span></label>'
+    )
+
+
+def language_of(request: Request) -> str:
+    """Return the language of the page: ?lang= first, then Accept-Language, else English."""
+    asked = request.query_params.get("lang", "")
+    return asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
+
+
+def preferred(accept_language: str) -> str:
+    """Return the supported language that a browser prefers. Source: RFC 9110, 12.5.4."""
+    best, weight = LANGUAGES[0], 0.0
+    for part in accept_language.split(","):
+        tag, _, parameter = part.strip().partition(";")
+        name = tag.strip().lower().partition("-")[0]
+        q = parameter.strip().removeprefix("q=") or "1"
+        try:
+            found = float(q)
+        except ValueError:
+            continue
+        if name in LANGUAGES and found > weight:
+            best, weight = name, found
+    return best
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = await read_body(request.stream(), gzip=False, limits=_LIMITS)
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS, separator="&"
+        )
+    except ValueError as error:
+        raise Refusal(400, "bad_form", "the form cannot be read", "send the form again") from error
+    return dict(pairs)
+
+
+def _submission(given: str) -> str | None:
+    try:
+        return str(UUID(given))
+    except ValueError:
+        return None
+
+
+def _security_headers(style: str) -> dict[str, str]:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,56 @@
+"""Records on their way to the broker, from the send to the last acknowledgement."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+Settled = Callable[["BaseException | None"], None]
+
+
+class Sent(Protocol):
+    """What the client gives for one record: done once the broker has answered or the record is given up."""
+
+    is_done: bool
+    exception: BaseException | None
+
+    def add_callback(self, f: Callable[[Any], None]) -> Any: ...
+
+    def add_errback(self, f: Callable[[Any], None]) -> Any: ...
+
+
+class Flight:
+    """Settles exactly once, when every record has its answer; with the first error, or None.
+
+    `settled` runs in the client's sender thread, or at once in the caller's if all is done already; it must not raise.
+    A partition's records are answered in order, so watching from the last record backwards takes one callback per batch.
+    """
+
+    def __init__(self, sent: Sequence[Sent], settled: Settled) -> None:
+        self._sent = sent
+        self._left = len(sent)
+        self._settled = settled
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._walk(None)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until settled; return whether it is."""
+        return self._done.wait(timeout_s)
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first error of a settled flight."""
+        return self._error
+
+    def _walk(self, _: object) -> None:
+        while self._left:
+            last = self._sent[self._left - 1]
+            if not last.is_done:
+                last.add_callback(self._walk)
+                last.add_errback(self._walk)
+                return
+            self._left -= 1
+        self._error = next((one.exception for one in self._sent if one.exception is not None), None)
+        self._sent = ()
+        self._done.set()
+        self._settled(self._error)
