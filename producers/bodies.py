@@ -64,11 +64,16 @@ def inflate(body: bytes, limits: Limits) -> bytes:
                     raise _too_large(f"more than {limits.inflated_bytes} bytes when decompressed", body, len(body))
                 parts.append(part)
                 if not part and not rest and not member.eof:
-                    raise zlib.error("truncated")
+                    raise _broken_gzip("truncated", body)
     except zlib.error as error:
-        raise Refusal(400, "bad_gzip", f"broken gzip: {error}", "compress the whole body as one gzip stream",
-                      raw=body, raw_bytes=len(body)) from error  # fmt: skip
+        raise _broken_gzip(str(error), body) from error
     return b"".join(parts)
+
+
+def _broken_gzip(why: str, body: bytes) -> Refusal:
+    return Refusal(
+        400, "bad_gzip", f"broken gzip: {why}", "compress the whole body as one stream", raw=body, raw_bytes=len(body)
+    )
 
 
 def _too_large(detail: str, body: bytes, size: int) -> Refusal:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from producers.channels import native
+from producers.event_bytes import event_bytes
 from producers.lanes import topic_of
 from producers.pseudonyms import Pseudonyms
 from producers.publisher import Record
 from producers.rejections import channel_in, rejected_record
 from schemas.catalogue import Catalogue
-from schemas.codec import Kind, encode
 from schemas.errors import InvalidEventError
-from schemas.event import FeedbackEvent, to_record
+from schemas.event import FeedbackEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +79,4 @@ class Capture:
 
 def event_record(event: FeedbackEvent) -> Record:
     """Return the record of an event, on its lane and under its key."""
-    return Record(topic_of(event).name, event.key, encode(Kind.EVENT, to_record(event)))
+    return Record(topic_of(event).name, event.key, event_bytes(event))

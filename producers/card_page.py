@@ -41,7 +41,9 @@ Publish = Callable[[list[Record], Captured, str], Awaitable[None]]
 class CardPage:
     """Show the card of a touchpoint, take it, say thanks."""
 
-    def __init__(self, *, catalogue: Catalogue, capture: Capture, clock: Clock, new_id: NewId, publish: Publish) -> None:
+    def __init__(
+        self, *, catalogue: Catalogue, capture: Capture, clock: Clock, new_id: NewId, publish: Publish
+    ) -> None:
         folder = files("producers") / "page"
         self._touchpoints = {one.name: one for one in catalogue.touchpoint}
         self._capture = capture
@@ -83,7 +85,9 @@ class CardPage:
         submission = _submission(form.get("submission", "")) or self._new_id()
 
         def again(status: int, problem: str, retry_after_s: str | None = None) -> Response:
-            shown = self._card(status, language, touchpoint, submission=submission, score=score, text=text, problem=problem)
+            shown = self._card(
+                status, language, touchpoint, submission=submission, score=score, text=text, problem=problem
+            )
             if retry_after_s is not None:
                 shown.headers["Retry-After"] = retry_after_s
             return shown
@@ -111,8 +115,8 @@ class CardPage:
             return self._unknown(language)
         words = self._words[language]
         body = self._templates["message"].substitute(
-            face="\N{SMILING FACE WITH SMILING EYES}", heading=escape(words["thanks"]), words=escape(words["thanks_more"]),
-        )  # fmt: skip
+            face=_drawing(5), heading=escape(words["thanks"]), words=escape(words["thanks_more"])
+        )
         return self._page(200, language, words["thanks"], body)
 
     async def _keep(self, touchpoint: Touchpoint, language: str, submission: str, score: int, text: str) -> None:
@@ -133,7 +137,7 @@ class CardPage:
     def _unknown(self, language: str) -> Response:
         words = self._words[language]
         body = self._templates["message"].substitute(
-            face="\N{THINKING FACE}", heading=escape(words["unknown"]), words=escape(words["unknown_more"])
+            face=_drawing(3), heading=escape(words["unknown"]), words=escape(words["unknown_more"])
         )
         return self._page(404, language, words["unknown"], body)
 
@@ -163,17 +167,26 @@ class CardPage:
         return HTMLResponse(page, status, {**self._headers, "Content-Language": language, "Vary": "Accept-Language"})
 
 
-_EMOJI = {
-    1: "\N{WEARY FACE}", 2: "\N{SLIGHTLY FROWNING FACE}", 3: "\N{NEUTRAL FACE}", 4: "\N{SLIGHTLY SMILING FACE}",
-    5: "\N{SMILING FACE WITH SMILING EYES}",
+_MOUTHS = {
+    1: "M7.2 17.4Q12 11.6 16.8 17.4", 2: "M8 16.6Q12 13.6 16 16.6", 3: "M8 15.6H16", 4: "M8 14.8Q12 17.8 16 14.8",
+    5: "M6.8 13.6Q12 20.6 17.2 13.6Z",
 }  # fmt: skip
+
+
+def _drawing(value: int) -> str:
+    """Return a face as inline SVG: the same on every device, whatever its fonts."""
+    return (
+        f'<svg class="drawing mood-{value}" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><circle cx="12" cy="12" r="10.5"/>'
+        f'<circle class="eye" cx="8.5" cy="9.6" r="1.3"/><circle class="eye" cx="15.5" cy="9.6" r="1.3"/>'
+        f'<path d="{_MOUTHS[value]}"/></svg>'
+    )
 
 
 def _face(value: int, word: str, *, checked: bool) -> str:
     mark = " checked" if checked else ""
     return (
         f'<label class="face"><input type="radio" name="score" value="{value}" required{mark}>'
-        f'<span class="emoji" aria-hidden="true">{_EMOJI[value]}</span><span class="word">{escape(word)}</span></label>'
+        f'{_drawing(value)}<span class="word">{escape(word)}</span></label>'
     )
 
 

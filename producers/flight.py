@@ -13,9 +13,11 @@ class Sent(Protocol):
     is_done: bool
     exception: BaseException | None
 
-    def add_callback(self, f: Callable[[Any], None]) -> Any: ...
+    def add_callback(self, f: Callable[[Any], None]) -> Any:
+        """Call `f` with the answer, at once if it is there."""
 
-    def add_errback(self, f: Callable[[Any], None]) -> Any: ...
+    def add_errback(self, f: Callable[[Any], None]) -> Any:
+        """Call `f` with the error, at once if it is there."""
 
 
 class Flight:

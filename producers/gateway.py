@@ -65,7 +65,9 @@ class Gateway:
         self._keys = WriteKeys(keys_of(settings))
         self._rate = RateLimit(settings.rate_per_key_s, clock)
         self._limits = Limits(
-            body_bytes=settings.max_body_bytes, inflated_bytes=settings.max_inflated_bytes, items=settings.max_batch_events
+            body_bytes=settings.max_body_bytes,
+            inflated_bytes=settings.max_inflated_bytes,
+            items=settings.max_batch_events,
         )
         self._capture = Capture(
             pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country), catalogue=catalogue, new_id=new_id,
@@ -157,7 +159,9 @@ class Gateway:
         captured = Captured()
         error = InvalidEventError(refusal.reason, "", refusal.detail, refusal.remedy)
         captured.records.append(
-            self._capture.rejection(error, refusal.raw, source=source, received_at=self._clock(), raw_bytes=refusal.raw_bytes)
+            self._capture.rejection(
+                error, refusal.raw, source=source, received_at=self._clock(), raw_bytes=refusal.raw_bytes
+            )
         )
         await self.publish(captured.records, captured, ROUTE)
         self._telemetry.count("rejected_total", stage="gateway", reason=refusal.reason)
@@ -202,7 +206,9 @@ class Gateway:
 async def _plain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     remedy = "see /docs for the routes"
-    return json_answer(error.status_code, {"error": error.detail, "detail": request.url.path, "remedy": remedy}, error.headers)
+    return json_answer(
+        error.status_code, {"error": error.detail, "detail": request.url.path, "remedy": remedy}, error.headers
+    )
 
 
 def build_app(gateway: Gateway) -> Starlette:
@@ -217,7 +223,7 @@ def run_gateway(
     clock: Clock,
     telemetry: Telemetry,
     readiness: Readiness,
-    announce: Callable[[str, int], None] = lambda host, port: None,
+    announce: Callable[[str, int], None] = lambda _host, _port: None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, then finish what was begun; return the exit code.
 

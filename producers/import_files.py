@@ -62,7 +62,9 @@ def format_of(path: Path) -> Format:
         return _SUFFIXES[path.suffix.lower()]
     except KeyError:
         known = ", ".join(_SUFFIXES)
-        raise UsageError("unknown_format", f"{path.name}: the name states no format ({known})", "rename it, or name the format") from None
+        raise UsageError(
+            "unknown_format", f"{path.name}: the name states no format ({known})", "rename it, or name the format"
+        ) from None
 
 
 def fingerprint(path: Path) -> str:
@@ -135,10 +137,14 @@ def _timed(item: native.NativeEvent, source: str, number: int, reading: Reading)
 def _table_rows(path: Path, reading: Reading) -> Iterator[Row]:
     mapping = reading.mapping
     if mapping is None:
-        raise UsageError("no_mapping", f"{path.name}: a table needs a mapping file", "name one, see producers/mappings/")
+        raise UsageError(
+            "no_mapping", f"{path.name}: a table needs a mapping file", "name one, see producers/mappings/"
+        )
     header, rows = table.read_rows(_lines(path, reading.max_event_bytes), mapping)
     for number, row in enumerate(rows, 1):
-        yield Row(number=number, raw=row.raw, channel=mapping.channel, parse=_cells(header, row, mapping, number, reading))
+        yield Row(
+            number=number, raw=row.raw, channel=mapping.channel, parse=_cells(header, row, mapping, number, reading)
+        )
 
 
 def _cells(

@@ -4,7 +4,6 @@ The position in a file is written only after the broker has acknowledged all row
 """
 
 import json
-import os
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,7 +80,7 @@ def import_file(
     mapping: TableMapping | None = None,
     source: str | None = None,
     max_event_bytes: int = 256_000,
-    progress: Progress = lambda result: None,
+    progress: Progress = lambda _: None,
 ) -> ImportResult:
     """Import one file, or a directory of .eml files, and return what became of its rows.
 
@@ -193,7 +192,7 @@ class _Position:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps({"row": row}))
-        os.replace(fresh, self._path)
+        fresh.replace(self._path)
 
     def forget(self) -> None:
         """Remove the position of a finished import."""

@@ -14,7 +14,9 @@ _TWO_DIGITS = (
 _NO_DIGIT = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 _THREE_DIGITS = "BHD IQD JOD KWD LYD OMR TND"
 EXPONENTS = (
-    dict.fromkeys(_TWO_DIGITS.split(), 2) | dict.fromkeys(_NO_DIGIT.split(), 0) | dict.fromkeys(_THREE_DIGITS.split(), 3)
+    dict.fromkeys(_TWO_DIGITS.split(), 2)
+    | dict.fromkeys(_NO_DIGIT.split(), 0)
+    | dict.fromkeys(_THREE_DIGITS.split(), 3)
 )
 """Currency -> decimals of its minor unit."""
 _MAX_MINOR = 10**18
@@ -23,7 +25,9 @@ _MAX_MINOR = 10**18
 def check_currency(currency: str) -> str:
     """Return the currency if it is an active one. Raises InvalidEventError."""
     if currency not in EXPONENTS:
-        raise InvalidEventError("bad_currency", "order.currency", f"{currency!r} is no ISO 4217 code", "write EUR, CHF, ...")
+        raise InvalidEventError(
+            "bad_currency", "order.currency", f"{currency!r} is no ISO 4217 code", "write EUR, CHF, ..."
+        )
     return currency
 
 

@@ -8,6 +8,7 @@ import hmac
 import re
 from dataclasses import dataclass
 
+import msgspec
 import phonenumbers
 
 from schemas.errors import InvalidEventError, SettingsError
@@ -18,8 +19,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _EMAIL_MAX_CHARS = 254
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Customer:
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel knows of a person; the first of id, email, phone and anonymous_id names the subject."""
 
     id: str | None = None
@@ -65,7 +65,9 @@ def pseudonyms_of(key: str, country: str) -> Pseudonyms:
             "set BAROMETER_PSEUDONYM_KEY to a random secret and keep it: another key makes other pseudonyms",
         )
     if country not in phonenumbers.SUPPORTED_REGIONS:
-        raise SettingsError("bad_setting", f"default_country {country!r} is no country", "write two letters, such as FR")
+        raise SettingsError(
+            "bad_setting", f"default_country {country!r} is no country", "write two letters, such as FR"
+        )
     return Pseudonyms(key=key.encode(), country=country)
 
 
@@ -73,7 +75,9 @@ def normal_email(given: str) -> str:
     """Return an address in lower case. Raises InvalidEventError."""
     address = given.strip().lower()
     if len(address) > _EMAIL_MAX_CHARS or not _EMAIL.fullmatch(address):
-        raise InvalidEventError("bad_email", "customer.email", "is no e-mail address", "write name@domain or leave it out")
+        raise InvalidEventError(
+            "bad_email", "customer.email", "is no e-mail address", "write name@domain or leave it out"
+        )
     return address
 
 

@@ -6,12 +6,13 @@ publishing fails at once, so that clients are told to come again instead of wait
 
 import asyncio
 import logging
+import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 
+import msgspec
 import structlog
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
@@ -39,8 +40,7 @@ TOPICS = tuple(topic.name for topic in (*LIVE.values(), HISTORY, REJECTED))
 log = structlog.get_logger("producers.publisher")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record; `topic` without the installation's prefix."""
 
     topic: str
@@ -100,7 +100,7 @@ class Publisher:
         if producer is not None:
             _close(producer, timeout_s)
 
-    def submit(self, records: Sequence[Record], settled: Settled = lambda error: None) -> Flight:
+    def submit(self, records: Sequence[Record], settled: Settled = lambda _: None) -> Flight:
         """Send records and return their flight. Raises UnavailableError, having sent nothing, if there is no connection.
 
         Records of one key keep their order. Any error of the flight means: perhaps stored, send the same ids again.
@@ -112,7 +112,9 @@ class Publisher:
         size = sum(len(record.value) for record in records)
         with self._lock:
             if self._unanswered_bytes > MAX_UNANSWERED_BYTES:
-                raise UnavailableError("overloaded", "too much waits for the broker's acknowledgement", "send again later")
+                raise UnavailableError(
+                    "overloaded", "too much waits for the broker's acknowledgement", "send again later"
+                )
             self._unanswered_bytes += size
         headers = [sent_header(self._clock())]
         began = perf_counter()
@@ -130,18 +132,20 @@ class Publisher:
                 self._lost(producer, error)
             settled(error)
 
-        sent: list[Sent] = []
         try:
-            for record in records:
-                sent.append(
-                    producer.send(
-                        names[record.topic], record.value, record.key, headers,
-                        partition_of(record.key, partitions[record.topic]),
-                    )
-                )  # fmt: skip
+            sent: list[Sent] = [
+                producer.send(
+                    names[record.topic],
+                    record.value,
+                    record.key,
+                    headers,
+                    partition_of(record.key, partitions[record.topic]),
+                )
+                for record in records
+            ]
         except KafkaError as error:
             answered(error)
-            raise UnavailableError("kafka_unavailable", f"{type(error).__name__}: {error}", "send again later") from error
+            raise UnavailableError("kafka_unavailable", str(error), "send again later") from error
         return Flight(sent, answered)
 
     def wait(self, flight: Flight) -> None:
@@ -186,6 +190,8 @@ class Publisher:
         while not self._stopping:
             try:
                 if admin is None:
+                    # Asked first, because a client that finds no broker leaves a thread behind.
+                    _reach(self._settings.kafka_bootstrap)
                     admin = KafkaAdminClient(
                         bootstrap_servers=self._settings.kafka_bootstrap, client_id="barometer-publisher-probe",
                         request_timeout_ms=5_000, bootstrap_timeout_ms=5_000,
@@ -200,7 +206,7 @@ class Publisher:
                     self._readiness.ok(CHECK)
                     self._ready.set()
             except (KafkaError, OSError, ValueError) as error:
-                self._fail(f"{self._settings.kafka_bootstrap}: {type(error).__name__}: {error}")
+                self._fail(f"{self._settings.kafka_bootstrap}: {error}")
                 if admin is not None:
                     _close_admin(admin)
                     admin = None
@@ -242,8 +248,21 @@ class Publisher:
         log.info("publisher connected", kafka=self._settings.kafka_bootstrap)
 
 
+def _reach(bootstrap: str) -> None:
+    """Raise OSError unless one of the brokers named takes connections."""
+    refused = OSError(f"no broker in {bootstrap!r}")
+    for place in bootstrap.split(","):
+        host, _, port = place.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S):
+                return
+        except (OSError, ValueError) as error:
+            refused = OSError(f"{place}: {error}")
+    raise refused
+
+
 def _unanswered(error: BaseException | None) -> UnavailableError:
-    why = "no acknowledgement in time" if error is None else f"{type(error).__name__}: {error}"
+    why = "no acknowledgement in time" if error is None else str(error)
     return UnavailableError("not_durable", why, "send the same ids again")
 
 
@@ -272,5 +291,3 @@ def _close_admin(admin: KafkaAdminClient) -> None:
         admin.close()
     except KafkaError as error:
         log.warning("probe closed badly", error=type(error).__name__)
-
-

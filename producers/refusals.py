@@ -37,10 +37,15 @@ class Refusal(Exception):
 def json_answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer that no cache keeps."""
     return Response(
-        msgspec.json.encode(body), status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json"
+        msgspec.json.encode(body),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/json",
     )
 
 
 def unavailable(detail: str) -> Refusal:
     """Return the refusal of what cannot be made durable now."""
-    return Refusal(503, "unavailable", detail, "send the same events with the same ids again", retry_after_s=RETRY_AFTER_S)
+    return Refusal(
+        503, "unavailable", detail, "send the same events with the same ids again", retry_after_s=RETRY_AFTER_S
+    )

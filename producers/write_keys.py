@@ -33,10 +33,20 @@ class WriteKeys:
         elif scheme.lower() != "bearer":
             key = ""
         if not key:
-            raise Refusal(401, "no_write_key", "no write key was sent", "send Authorization: Bearer KEY, or Basic with KEY as user")
+            raise Refusal(
+                401,
+                "no_write_key",
+                "no write key was sent",
+                "send Authorization: Bearer KEY, or Basic with KEY as user",
+            )
         name = self._names.get(_digest(key))
         if name is None:
-            raise Refusal(403, "unknown_write_key", "this write key is not known here", "check the key with whoever runs Barometer")
+            raise Refusal(
+                403,
+                "unknown_write_key",
+                "this write key is not known here",
+                "check the key with whoever runs Barometer",
+            )
         return name
 
 

@@ -59,11 +59,20 @@ def _id_bytes(one: str) -> bytes:
     ).digest()
 
 
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread words over 64 bits: ids of clients may count upwards. Source: the finaliser of MurmurHash3 (A. Appleby)."""
+    words = (words ^ (words >> U64(33))) * U64(0xFF51AFD7ED558CCD)
+    words = (words ^ (words >> U64(33))) * U64(0xC4CEB9FE1A85EC53)
+    return words ^ (words >> U64(33))
+
+
 class RepeatFilter:
     """Say which ids of one topic-partition are first; remembers each id for `window_ms` of arrived time."""
 
     def __init__(self, window_ms: int, capacity: int = 1 << 12) -> None:
         self.window_ms = window_ms
+        self.longest_probe = 0
+        """The most slots that one look-up has passed; a few dozen is usual."""
         self._allocate(capacity)
 
     def _allocate(self, slots: int) -> None:
@@ -111,10 +120,12 @@ class RepeatFilter:
         """Return the slot of each distinct id, claiming a free one where the id is new."""
         mask = len(self._seen) - 1
         hi, lo = ids[:, 0], ids[:, 1]
-        at = ((hi ^ (lo * U64(0x9E3779B97F4A7C15))) >> U64(17)).astype(np.int64) & mask
+        at = (_mixed(hi ^ _mixed(lo)) & U64(mask)).astype(np.int64)
         slots = np.empty(len(ids), dtype=np.int64)
         open_ = np.arange(len(ids))
+        probes = 0
         while len(open_):
+            probes += 1
             here = at[open_]
             occupied = self._seen[here] != _FREE
             same = (
@@ -134,6 +145,7 @@ class RepeatFilter:
             done[won] = True
             open_ = open_[~done]
             at[open_] = (at[open_] + 1) & mask
+        self.longest_probe = max(self.longest_probe, probes)
         return slots
 
     def _make_room(self, incoming: int, now_ms: int) -> None:

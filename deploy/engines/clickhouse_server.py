@@ -26,7 +26,7 @@ def main() -> None:
     os.chdir(folder)
     threading.Thread(target=_end_on_signal, args=(fifo,), daemon=True).start()
     # TabSeparated is also the default format of the HTTP listener that this opens: clickhouse-connect relies on it.
-    _chdb.query(
+    _chdb.query(  # type: ignore[attr-defined]  # compiled, without stubs
         "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
         f"SELECT * FROM file('{fifo}', LineAsString, 'line String') FORMAT Null",
         "TabSeparated",

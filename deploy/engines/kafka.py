@@ -100,7 +100,7 @@ def kafka_child(
 
 def _format(java: list[str], properties: Path, env: Mapping[str, str]) -> None:
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    done = subprocess.run(  # noqa: S603 - our own argument list
+    done = subprocess.run(
         [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)],
         env=dict(env),
         capture_output=True,

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,7 +132,7 @@ class Child:
 
     def _run_once(self) -> None:
         with self.spec.log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - the argument lists are built by this package
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *self.spec.argv],
                 env=dict(self.spec.env),
                 cwd=self.spec.folder,
@@ -150,18 +151,14 @@ class Child:
         with self._lock:
             self._process = None
         # What the child itself started must not outlive it.
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
             if self._process is not None and self._process.returncode is None:
-                try:
+                with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, number)
-                except ProcessLookupError:
-                    pass
 
 
 def stop_all(children: Sequence[Child], timeout_s: float) -> None:

@@ -28,7 +28,9 @@ _TRUNCATED = frozenset({
     "CloseBoundaryNotFoundDefect", "StartBoundaryNotFoundDefect", "NoBoundaryInMultipartDefect", "InvalidBase64PaddingDefect",
     "InvalidBase64LengthDefect",
 })  # fmt: skip
-_ANSWER = re.compile(r"\s*(?P<question>[\w.-]{1,64})\s*=\s*(?P<score>-?\d{1,3}(?:\.\d{1,3})?)\s*/\s*(?P<top>\d{1,3})\s*")
+_ANSWER = re.compile(
+    r"\s*(?P<question>[\w.-]{1,64})\s*=\s*(?P<score>-?\d{1,3}(?:\.\d{1,3})?)\s*/\s*(?P<top>\d{1,3})\s*"
+)
 _NOTE = re.compile(r"^[ \t]*(?P<question>Note|Score|[\w.-]{1,64})[ \t]*[:=][ \t]*(?P<score>\d{1,3})[ \t]*/[ \t]*(?P<top>\d{1,3})[ \t.!]*$",
                    re.MULTILINE | re.IGNORECASE)  # fmt: skip
 _ID = re.compile(r"<([^<>\s]{1,500})>")
@@ -130,7 +132,9 @@ def _answers(message: EmailMessage, text: str, catalogue: Catalogue) -> list[dic
             raise InvalidEventError("bad_type", "x-barometer-answer", "is not written as question=score/top")
         known = scales.get(found["question"])
         if known is None or known[1] != int(found["top"]):
-            raise InvalidEventError("unknown_scale", "x-barometer-answer", f"{found['question']}/{found['top']} is not in the catalogue")
+            raise InvalidEventError(
+                "unknown_scale", "x-barometer-answer", f"{found['question']}/{found['top']} is not in the catalogue"
+            )
         out.append({"question": found["question"], "score": float(found["score"])})
     if out:
         return out

@@ -15,7 +15,9 @@ MAX_CHARS = 100_000
 PARSED_CHARS = 6_000
 """What stands further below is kept as it is: the parser's expressions take quadratic time."""
 SIGNATURE_LINE_MAX_CHARS = 40
-_QUOTES = "blockquote, .gmail_quote, .gmail_quote_container, #divRplyFwdMsg, #appendonsend, .yahoo_quoted, .moz-cite-prefix"
+_QUOTES = (
+    "blockquote, .gmail_quote, .gmail_quote_container, #divRplyFwdMsg, #appendonsend, .yahoo_quoted, .moz-cite-prefix"
+)
 _INVISIBLE = "script, style, head, title, template"
 _BLOCKS = "p, div, br, tr, li, h1, h2, h3, h4, h5, h6, table, ul, ol"
 _C1 = {code: bytes([code]).decode("cp1252", "replace") for code in range(0x80, 0xA0)}

@@ -166,7 +166,7 @@ def to_event(
         subject, others = pseudonyms.subject(_customer(native.customer))
     given = _one_of(native.id, native.event_id, "event_id")
     return FeedbackEvent(
-        event_id=client_id(source, given) if given else new_id(),
+        event_id=_event_id(source, given) if given else new_id(),
         channel=native.channel,
         kind=_kind(native),
         source=source,
@@ -191,11 +191,21 @@ def to_event(
     )
 
 
+_CANONICAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _event_id(source: str, given: str) -> str:
+    # the usual form, known at a third of the cost
+    return given if _CANONICAL_ID.fullmatch(given) else client_id(source, given)
+
+
 def _kind(native: NativeEvent) -> str:
     kind = native.kind
     if kind:
         if kind not in KINDS:
-            raise InvalidEventError("unknown_kind", "kind", f"{kind!r} is no kind", f"one of: {', '.join(sorted(KINDS))}")
+            raise InvalidEventError(
+                "unknown_kind", "kind", f"{kind!r} is no kind", f"one of: {', '.join(sorted(KINDS))}"
+            )
         return kind
     if native.answers:
         return "rating"
@@ -211,7 +221,9 @@ def _answer(native: NativeAnswer, field: str, scales: Scales) -> Answer:
     if native.scale_min is not None and native.scale_max is not None and stated is None:
         stated = (native.scale_min, native.scale_max)
     elif native.scale_min is not None or native.scale_max is not None:
-        raise InvalidEventError("unknown_scale", f"{field}.scale", "is stated by halves or twice", "write scale: [min, max]")
+        raise InvalidEventError(
+            "unknown_scale", f"{field}.scale", "is stated by halves or twice", "write scale: [min, max]"
+        )
     known = scales.get(native.question)
     if known is not None:
         low, high = known
@@ -230,10 +242,15 @@ def _answer(native: NativeAnswer, field: str, scales: Scales) -> Answer:
         )  # fmt: skip
     if stated is None:
         raise InvalidEventError(
-            "missing_field", f"{field}.scale", f"{native.question!r} is no question of the catalogue", "write scale: [min, max]"
+            "missing_field",
+            f"{field}.scale",
+            f"{native.question!r} is no question of the catalogue",
+            "write scale: [min, max]",
         )
     if not -1e9 <= stated[0] < stated[1] <= 1e9:
-        raise InvalidEventError("unknown_scale", f"{field}.scale", f"{list(stated)} is no scale", "write scale: [min, max]")
+        raise InvalidEventError(
+            "unknown_scale", f"{field}.scale", f"{list(stated)} is no scale", "write scale: [min, max]"
+        )
     if not stated[0] <= native.score <= stated[1]:
         raise InvalidEventError("score_off_scale", f"{field}.score", f"{native.score:g} lies outside {list(stated)}")
     return Answer(
@@ -282,10 +299,15 @@ def _occurred(given: Time, received_at: int) -> int:
     at = epoch_ms(given, "occurred_at")
     if at > received_at + FUTURE_SLACK_MS:
         raise InvalidEventError(
-            "future_time", "occurred_at", "lies more than 5 minutes after it was received", "check the sender's clock and unit (ms)"
+            "future_time",
+            "occurred_at",
+            "lies more than 5 minutes after it was received",
+            "check the sender's clock and unit (ms)",
         )
     if at < OLDEST_MS:
-        raise InvalidEventError("too_old", "occurred_at", "lies before the year 2000", "write epoch milliseconds, not seconds")
+        raise InvalidEventError(
+            "too_old", "occurred_at", "lies before the year 2000", "write epoch milliseconds, not seconds"
+        )
     return at
 
 
@@ -303,7 +325,7 @@ def _one_of(first: str | None, second: str | None, field: str) -> str | None:
     return first or second or None
 
 
-def _plain(value: str | float | bool) -> str:
+def _plain(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value)
@@ -324,7 +346,9 @@ def _strings(value: Any) -> Iterator[str]:
 def check_string(value: str, field: str = "") -> None:
     """Refuse what no store keeps: NUL characters and lone surrogates. Raises InvalidEventError."""
     if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidEventError("bad_text", field, "holds a NUL character or half a surrogate pair", "send plain UTF-8 text")
+        raise InvalidEventError(
+            "bad_text", field, "holds a NUL character or half a surrogate pair", "send plain UTF-8 text"
+        )
 
 
 def _check_text(native: NativeEvent) -> None:
@@ -349,14 +373,18 @@ def _refuse_type(message: str, cause: Exception) -> NoReturn:
         raise InvalidEventError("missing_field", path, "is required") from cause
     if named and what.startswith("Object contains unknown"):
         path = f"{path}.{named['name']}" if path else named["name"]
-        raise InvalidEventError("unknown_field", path, "is no field of an event", "put free keys into `attributes`") from cause
+        raise InvalidEventError(
+            "unknown_field", path, "is no field of an event", "put free keys into `attributes`"
+        ) from cause
     if path == "channel" and what.startswith("Invalid enum"):
         known = ", ".join(Channel)
         raise InvalidEventError("unknown_channel", path, what, f"one of: {known}") from cause
     if "of length <=" in what:
         raise InvalidEventError("too_large", path, what, "shorten it") from cause
     if path in _TIMES:
-        raise InvalidEventError("bad_time", path, what, "write RFC 3339 with an offset, or epoch milliseconds") from cause
+        raise InvalidEventError(
+            "bad_time", path, what, "write RFC 3339 with an offset, or epoch milliseconds"
+        ) from cause
     if path == "order.amount":
         raise InvalidEventError("bad_amount", path, what, 'write a decimal string, such as "12.50"') from cause
     raise InvalidEventError("bad_type", path, what) from cause

@@ -20,7 +20,13 @@ from schemas.errors import InvalidEventError, UsageError
 from schemas.event import Channel, Traits
 
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "iso-8859-1", "iso-8859-15")
-FIELDS = {field.name for field in msgspec.structs.fields(NativeEvent)} - {"id", "event_id", "channel", "answers", "attributes"} | {
+FIELDS = {field.name for field in msgspec.structs.fields(NativeEvent)} - {
+    "id",
+    "event_id",
+    "channel",
+    "answers",
+    "attributes",
+} | {
     f"{outer}.{field.name}"
     for outer, inner in (("customer", NativeCustomer), ("order", NativeOrder), ("traits", Traits))
     for field in msgspec.structs.fields(inner)
@@ -115,9 +121,13 @@ def read_rows(lines: Iterator[bytes], mapping: TableMapping) -> tuple[list[str],
     Raises UsageError, before any row, if columns are missing or neither mapped nor ignored.
     """
     try:
-        header = next(csv.reader([_text(next(lines, b""), mapping.encoding)], delimiter=mapping.delimiter, strict=True), [])
+        header = next(
+            csv.reader([_text(next(lines, b""), mapping.encoding)], delimiter=mapping.delimiter, strict=True), []
+        )
     except csv.Error as error:
-        raise UsageError("bad_header", f"the first line is no header: {error}", "check delimiter and encoding") from error
+        raise UsageError(
+            "bad_header", f"the first line is no header: {error}", "check delimiter and encoding"
+        ) from error
     _check_header(header, mapping)
     return header, _rows(lines, len(header), mapping)
 
@@ -197,9 +207,13 @@ def to_native(cells: Mapping[str, str], mapping: TableMapping, event_id: str | N
             try:
                 cell = mapping.values[field][cell]
             except KeyError:
-                raise InvalidEventError("unknown_value", field, f"{cell!r} in column {column!r} is not in the mapping file") from None
+                raise InvalidEventError(
+                    "unknown_value", field, f"{cell!r} in column {column!r} is not in the mapping file"
+                ) from None
         _put(out, field, _typed(field, cell, column))
-    answers = [_answer(column, cells[column.column].strip()) for column in mapping.answers if cells[column.column].strip()]
+    answers = [
+        _answer(column, cells[column.column].strip()) for column in mapping.answers if cells[column.column].strip()
+    ]
     if answers:
         out["answers"] = answers
     attributes = {name: cells[column].strip() for name, column in mapping.attributes.items() if cells[column].strip()}
@@ -235,7 +249,9 @@ def _answer(column: AnswerColumn, cell: str) -> dict[str, Any]:
     try:
         score = float(cell.replace(",", "."))
     except ValueError:
-        raise InvalidEventError("bad_type", f"answers.{column.question}", f"column {column.column!r} holds no number") from None
+        raise InvalidEventError(
+            "bad_type", f"answers.{column.question}", f"column {column.column!r} holds no number"
+        ) from None
     out: dict[str, Any] = {"question": column.question, "question_version": column.question_version, "score": score}
     if column.scale is not None:
         out["scale"] = list(column.scale)
@@ -247,7 +263,7 @@ def _time(cell: str, time: TimeColumns) -> int:
     if not cell:
         raise InvalidEventError("missing_field", "occurred_at", f"column {time.columns[0]!r} is empty")
     try:
-        read = datetime.strptime(cell, time.format)
+        read = datetime.strptime(cell, time.format)  # noqa: DTZ007 - the zone comes from the mapping
     except ValueError:
         raise InvalidEventError("bad_time", "occurred_at", f"is not written as {time.format}") from None
     local = read if read.tzinfo is not None else read.replace(tzinfo=ZoneInfo(time.zone))

@@ -51,6 +51,17 @@ class Published:
     headers: dict[str, bytes]
 
 
+def _published(topic: str, partition: int, one: Any) -> Published:
+    return Published(
+        topic=topic,
+        partition=partition,
+        key=one.key,
+        value=one.value,
+        record=decode(one.value)[1],
+        headers=dict(one.headers),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
     """The topics of one test module."""
@@ -81,9 +92,9 @@ class Broker:
             out: list[Published] = []
             while len(out) < missing:
                 for place, records in consumer.poll(timeout_ms=1000).items():
-                    for one in records:
-                        out.append(Published(topic=place.topic.removeprefix(self.prefix), partition=place.partition, key=one.key,
-                                             value=one.value, record=decode(one.value)[1], headers=dict(one.headers)))  # fmt: skip
+                    out.extend(
+                        _published(place.topic.removeprefix(self.prefix), place.partition, one) for one in records
+                    )
             return out
         finally:
             consumer.close()

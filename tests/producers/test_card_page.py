@@ -49,7 +49,11 @@ def test_the_browsers_language_decides(header: str, language: str) -> None:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_the_page_needs_no_script_and_labels_everything(http: httpx.Client, language: str) -> None:
     page = http.get("/c/paris", params={"lang": language}, headers={"Accept-Language": "de"})
-    assert (200, language, "no-store") == (page.status_code, page.headers["content-language"], page.headers["cache-control"])
+    assert (200, language, "no-store") == (
+        page.status_code,
+        page.headers["content-language"],
+        page.headers["cache-control"],
+    )
     assert "default-src 'none'" in page.headers["content-security-policy"]
     tree = LexborHTMLParser(page.text)
     assert language == (tree.root.attributes["lang"] if tree.root else "")
@@ -71,7 +75,9 @@ def test_the_style_is_the_one_that_the_policy_allows(http: httpx.Client) -> None
     page = http.get("/c/paris")
     style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
     assert style
-    assert base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode() in page.headers["content-security-policy"]
+    assert (
+        base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode() in page.headers["content-security-policy"]
+    )
 
 
 def test_a_card_becomes_one_event_even_when_sent_twice(http: httpx.Client, broker: Broker) -> None:
@@ -94,8 +100,10 @@ def test_a_card_becomes_one_event_even_when_sent_twice(http: httpx.Client, broke
     ("changes", "status", "word"),
     [({"score": ""}, 422, "choose"), ({"score": "9"}, 422, "choose"), ({"text": "x" * (TEXT_MAX_CHARS + 1)}, 413, "too_long"), ({"text": "a\x00b"}, 422, "broken")],
 )  # fmt: skip
-def test_a_card_that_cannot_be_taken_comes_back_filled_in(http: httpx.Client, changes: dict[str, str], status: int, word: str) -> None:
-    sent = form(text="Mon avis", **{}) | changes
+def test_a_card_that_cannot_be_taken_comes_back_filled_in(
+    http: httpx.Client, changes: dict[str, str], status: int, word: str
+) -> None:
+    sent = form(text="Mon avis") | changes
     page = http.post("/c/paris", data=sent)
     assert status == page.status_code
     tree = LexborHTMLParser(page.text)

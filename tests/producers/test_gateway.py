@@ -55,7 +55,12 @@ def test_an_accepted_event_stands_in_its_topic_under_its_key(http: httpx.Client,
 
 
 @pytest.mark.parametrize(
-    "form", [lambda items: json.dumps(items), lambda items: "\n".join(map(json.dumps, items)), lambda items: "\ufeff" + json.dumps(items)]
+    "form",
+    [
+        json.dumps,
+        lambda items: "\n".join(map(json.dumps, items)),
+        lambda items: "\ufeff" + json.dumps(items),
+    ],
 )
 def test_arrays_and_lines_are_batches_whatever_the_content_type(http: httpx.Client, form: Any) -> None:
     answer = post(http, form([event(), event(), event()]).encode(), **{"Content-Type": "text/plain"})
@@ -73,7 +78,9 @@ def test_one_bad_event_is_named_and_kept_and_its_neighbours_go_through(http: htt
     [refused] = answer.json()["rejected"]
     assert (1, "unknown_field", "mood") == (refused["index"], refused["reason"], refused["field"])
     assert 1 == len(published(broker, good["id"]))
-    [kept] = [one for one in broker.published() if one.topic == REJECTED.name and bad["id"].encode() in one.record["raw"]]
+    [kept] = [
+        one for one in broker.published() if one.topic == REJECTED.name and bad["id"].encode() in one.record["raw"]
+    ]
     assert ("unknown_field", "mood", "gateway", "shop", "card") == tuple(
         kept.record[name] for name in ("reason", "field", "stage", "source", "channel")
     )
@@ -82,7 +89,11 @@ def test_one_bad_event_is_named_and_kept_and_its_neighbours_go_through(http: htt
 
 def test_broken_lines_do_not_stop_good_lines(http: httpx.Client) -> None:
     answer = post(http, (json.dumps(event()) + '\n{"channel":\n' + json.dumps(event())).encode())
-    assert (202, 2, "bad_json") == (answer.status_code, answer.json()["accepted"], answer.json()["rejected"][0]["reason"])
+    assert (202, 2, "bad_json") == (
+        answer.status_code,
+        answer.json()["accepted"],
+        answer.json()["rejected"][0]["reason"],
+    )
 
 
 def test_a_batch_with_only_bad_events_is_422(http: httpx.Client) -> None:
@@ -90,7 +101,9 @@ def test_a_batch_with_only_bad_events_is_422(http: httpx.Client) -> None:
     assert (422, 0, 2) == (answer.status_code, answer.json()["accepted"], len(answer.json()["rejected"]))
 
 
-@pytest.mark.parametrize("body", [b"", b"   ", b"hello", b'{"channel": "card"', b'[{"channel":"card"},', b'{"text":"\xff"}', b"\x00"])
+@pytest.mark.parametrize(
+    "body", [b"", b"   ", b"hello", b'{"channel": "card"', b'[{"channel":"card"},', b'{"text":"\xff"}', b"\x00"]
+)
 def test_what_is_no_json_is_400_and_says_what_to_do(http: httpx.Client, body: bytes) -> None:
     answer = post(http, body)
     assert (400, "not_json") == (answer.status_code, answer.json()["error"])
@@ -146,7 +159,11 @@ def test_ten_megabytes_are_413_also_in_chunks_without_a_length(http: httpx.Clien
     body = b'[{"channel":"card","text":"' + b"x" * 10_000_000 + b'"}]'
     assert 413 == post(http, body).status_code
     assert 413 == post(http, (body[at : at + 65_536] for at in range(0, len(body), 65_536))).status_code
-    kept = [one.record for one in broker.published() if one.topic == REJECTED.name and one.record["raw"].startswith(body[:30])]
+    kept = [
+        one.record
+        for one in broker.published()
+        if one.topic == REJECTED.name and one.record["raw"].startswith(body[:30])
+    ]
     assert [64 * 1024] * 2 == [len(one["raw"]) for one in kept]
     assert min(one["raw_bytes"] for one in kept) > 1_000_000
 
@@ -158,11 +175,18 @@ def test_chunks_are_one_body(http: httpx.Client) -> None:
 
 def test_too_large_an_event_is_refused_alone(http: httpx.Client) -> None:
     answer = post(http, json.dumps([event(), event(text="x" * MAX_EVENT_BYTES)]))
-    assert (202, 1, "too_large") == (answer.status_code, answer.json()["accepted"], answer.json()["rejected"][0]["reason"])
+    assert (202, 1, "too_large") == (
+        answer.status_code,
+        answer.json()["accepted"],
+        answer.json()["rejected"][0]["reason"],
+    )
 
 
 def test_too_many_events_are_413(http: httpx.Client) -> None:
-    assert (413, "too_many_events") == ((answer := post(http, b"[" + b"0," * 5000 + b"0]")).status_code, answer.json()["error"])
+    assert (413, "too_many_events") == (
+        (answer := post(http, b"[" + b"0," * 5000 + b"0]")).status_code,
+        answer.json()["error"],
+    )
 
 
 def test_old_events_take_the_history_lane(http: httpx.Client, broker: Broker) -> None:
@@ -189,7 +213,12 @@ def test_a_key_over_its_rate_is_told_how_long_to_wait(broker: Broker, catalogue:
 
 def test_no_person_is_readable_in_the_published_bytes(http: httpx.Client, broker: Broker) -> None:
     """In the free text they stay: it is the customer's own."""
-    people = {"id": "customer-4711", "email": "anne.dupont@example.fr", "phone": "+33 6 98 76 54 32", "anonymous_id": "cookie-0815"}
+    people = {
+        "id": "customer-4711",
+        "email": "anne.dupont@example.fr",
+        "phone": "+33 6 98 76 54 32",
+        "anonymous_id": "cookie-0815",
+    }
     one = event(customer=people)
     assert 202 == post(http, json.dumps(one)).status_code
     [found] = published(broker, one["id"])

@@ -22,7 +22,7 @@ from schemas.event import natural_id
 from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
 from schemas.topics import HISTORY, REJECTED
-from tests.producers.conftest import Broker, Published
+from tests.producers.conftest import Broker
 
 CALLS = load_mapping(
     """
@@ -65,8 +65,6 @@ def run(publisher: Publisher, pseudonyms: Pseudonyms, catalogue: Catalogue, tmp_
     return start
 
 
-
-
 def ids(broker: Broker) -> Counter[str]:
     return Counter(one.record["event_id"] for one in broker.published() if one.topic == HISTORY.name)
 
@@ -98,11 +96,18 @@ def test_json_lines_go_to_history_whatever_their_age(run: Any, broker: Broker, t
 
 def test_broken_lines_are_rejected_one_by_one_with_their_bytes(run: Any, broker: Broker, tmp_path: Path) -> None:
     good = {"channel": "web", "occurred_at": system_clock()}
-    path = lines(tmp_path / "b.jsonl", [good, "{broken-marker", good, good | {"x": 1}, {"channel": "web"}, good | {"text": "x" * 300_000}])
+    path = lines(
+        tmp_path / "b.jsonl",
+        [good, "{broken-marker", good, good | {"x": 1}, {"channel": "web"}, good | {"text": "x" * 300_000}],
+    )
     result = run(path)
     assert (6, 2, 4) == (result.rows, result.published, result.rejected)
     assert {"bad_json": 1, "unknown_field": 1, "missing_field": 1, "too_large": 1} == dict(result.reasons)
-    [kept] = [one.record for one in broker.published() if one.topic == REJECTED.name and one.record["raw"] == b"{broken-marker\n"]
+    [kept] = [
+        one.record
+        for one in broker.published()
+        if one.topic == REJECTED.name and one.record["raw"] == b"{broken-marker\n"
+    ]
     assert ("import", "bad_json") == (kept["stage"], kept["reason"])
 
 
@@ -117,9 +122,13 @@ def test_a_second_import_gives_the_same_ids_again(run: Any, broker: Broker, tmp_
     assert 2 == len(second) - len(first)
 
 
-def test_table_rows_become_events_and_people_pseudonyms(run: Any, broker: Broker, pseudonyms: Pseudonyms, tmp_path: Path) -> None:
+def test_table_rows_become_events_and_people_pseudonyms(
+    run: Any, broker: Broker, pseudonyms: Pseudonyms, tmp_path: Path
+) -> None:
     path = tmp_path / "calls.csv"
-    path.write_text("no,at,note,phone,score\n1,2026-09-01 10:00,Fâché,06 98 76 54 32,2\n2,bad,x,,\n3,2026-09-01 10:00,x\n")
+    path.write_text(
+        "no,at,note,phone,score\n1,2026-09-01 10:00,Fâché,06 98 76 54 32,2\n2,bad,x,,\n3,2026-09-01 10:00,x\n"
+    )
     result = run(path, mapping=CALLS)
     assert (3, 1, {"bad_time": 1, "bad_row": 1}) == (result.rows, result.published, dict(result.reasons))
     [found] = [one for one in broker.published() if one.record.get("source") == "calls" and one.topic == HISTORY.name]
@@ -162,7 +171,11 @@ def test_mails_come_as_single_files_directories_and_mbox(run: Any, broker: Broke
     assert (3, 3) == ((result := run(tmp_path / "box.mbox")).rows, result.published)
     copies = ids(broker)
     assert [3, 2, 2] == [copies[natural_id("email", f"{number}@example.fr")] for number in range(3)]
-    texts = {one.record["text"] for one in broker.published() if one.record.get("channel") == "email" and "text" in one.record}
+    texts = {
+        one.record["text"]
+        for one in broker.published()
+        if one.record.get("channel") == "email" and "text" in one.record
+    }
     assert "Très bien\nFrom here on all was well." in texts
     assert not [one for one in broker.published() if b"dupont" in one.value and one.topic == HISTORY.name]
 
@@ -187,9 +200,14 @@ class Failing:
         self._publisher.wait(flight)
 
 
-def test_a_broken_off_import_goes_on_behind_what_is_durable(run: Any, broker: Broker, publisher: Publisher, tmp_path: Path) -> None:
+def test_a_broken_off_import_goes_on_behind_what_is_durable(
+    run: Any, broker: Broker, publisher: Publisher, tmp_path: Path
+) -> None:
     total = BATCH_ROWS * 7 + 10
-    path = lines(tmp_path / "long.jsonl", [{"id": f"long-{n}", "channel": "web", "occurred_at": 1_600_000_000_000} for n in range(total)])
+    path = lines(
+        tmp_path / "long.jsonl",
+        [{"id": f"long-{n}", "channel": "web", "occurred_at": 1_600_000_000_000} for n in range(total)],
+    )
     seen: list[int] = []
     with pytest.raises(UnavailableError):
         run(path, publisher=Failing(publisher, 6), source="long", progress=lambda result: seen.append(result.published))

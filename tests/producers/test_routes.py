@@ -30,7 +30,12 @@ def test_every_route_is_described_and_every_described_route_exists(catalogue: Ca
 
 
 def test_the_described_fields_are_those_that_the_parser_takes() -> None:
-    for name, struct in (("Event", NativeEvent), ("Customer", NativeCustomer), ("Order", NativeOrder), ("Answer", NativeAnswer)):
+    for name, struct in (
+        ("Event", NativeEvent),
+        ("Customer", NativeCustomer),
+        ("Order", NativeOrder),
+        ("Answer", NativeAnswer),
+    ):
         fields = msgspec.structs.fields(struct)
         schema = DOCUMENT["components"]["schemas"][name]
         assert {field.name for field in fields} == set(schema["properties"])

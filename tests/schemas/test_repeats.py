@@ -68,6 +68,15 @@ def test_where_the_batches_are_cut_makes_no_difference(
     assert found == expected
 
 
+def test_ids_that_count_upwards_are_spread_over_the_table() -> None:
+    """A hash of few bits would make each look-up as long as the table."""
+    for shift in (0, 16, 64, 80, 112):
+        repeat_filter = RepeatFilter(1 << 40)
+        ids = [str(uuid.UUID(int=number << shift)) for number in range(1, 20_001)]
+        assert repeat_filter.first(id_words(ids), np.zeros(len(ids), dtype=np.int64)).all()
+        assert repeat_filter.longest_probe < 100
+
+
 def test_memory_is_given_back_when_ids_fall_out_of_the_window() -> None:
     repeat_filter = RepeatFilter(1_000)
     for start in range(0, 200_000, 1_000):

@@ -62,7 +62,14 @@ def test_quotes_and_signatures_go_and_the_customers_words_stay(text: str, kept: 
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["Le ", "On ", "a écrit :", "wrote:", "> ", "\n", "- ", "-- \n", "De : ", "x", "Cordialement", "_" * 20]), max_size=60))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Le ", "On ", "a écrit :", "wrote:", "> ", "\n", "- ", "-- \n", "De : ", "x", "Cordialement", "_" * 20]
+        ),
+        max_size=60,
+    )
+)
 def test_any_text_is_cut_without_an_error(parts: list[str]) -> None:
     """What was quoted or signed may go, but no text appears that was not there."""
     text = "".join(parts)
@@ -91,7 +98,9 @@ def test_plain_text_wins_over_html_and_attachments_are_left_out() -> None:
 def test_windows_characters_labelled_as_latin_1_are_put_right() -> None:
     raw = mail("x").as_bytes().replace(b"\n\nx", b"\n\n")
     raw = raw.replace(b'charset="utf-8"', b'charset="iso-8859-1"').replace(b"7bit", b"8bit")
-    assert "L\u2019accueil\u2026 5 \u20ac, tr\u00e8s bien" == read(raw + b"L\x92accueil\x85 5 \x80, tr\xe8s bien\n").text
+    assert (
+        "L\u2019accueil\u2026 5 \u20ac, tr\u00e8s bien" == read(raw + b"L\x92accueil\x85 5 \x80, tr\xe8s bien\n").text
+    )
 
 
 def test_an_unknown_charset_is_read_as_well_as_can_be() -> None:
@@ -199,4 +208,8 @@ def test_any_damage_gives_an_event_or_an_invalid_event(cut: int, noise: bytes) -
         read(whole[: cut % len(whole)] + noise + whole[cut % len(whole) :])
         read(whole[: cut % len(whole)] + noise)
     except InvalidEventError as error:
-        assert error.reason
+        _named(error)
+
+
+def _named(error: InvalidEventError) -> None:
+    assert error.reason

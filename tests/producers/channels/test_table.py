@@ -133,7 +133,17 @@ def test_other_encodings_and_byte_order_marks_are_read() -> None:
     assert 1 == len(rows(f"\ufeff{HEADER}\n1,25/10/2026 14:03,é,,,,,,\n"))
 
 
-@pytest.mark.parametrize("text", ["", "x = 1", "colour = 'red'" + MAPPING, MAPPING + "\ncolour = 'red'", MAPPING.replace("Europe/Paris", "Mars/Base"), "[["])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x = 1",
+        "colour = 'red'" + MAPPING,
+        MAPPING + "\ncolour = 'red'",
+        MAPPING.replace("Europe/Paris", "Mars/Base"),
+        "[[",
+    ],
+)
 def test_a_wrong_mapping_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         load_mapping(text, "test.toml")

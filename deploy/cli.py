@@ -1,0 +1,88 @@
+"""The command line `barometer`: it parses, calls, and turns errors into exit codes (0 ok, 1 failed, 2 usage)."""
+
+import os
+import sys
+from importlib.metadata import version as package_version
+
+import cyclopts
+from rich.console import Console
+
+from deploy import logs
+from schemas.errors import BarometerError, CatalogueError, SettingsError, UsageError
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+
+# Named, not imported: a command loads only what it needs, so that the five processes start quickly on a small machine.
+COMMANDS = (
+    ("demo", "cli_local:demo", "Run a month of a shop chain through everything, show readings and alarms."),
+    ("up", "cli_local:up", "Start everything on this machine and stay up."),
+    ("import", "cli_data:import_", "Import past feedback: CSV, JSON lines, mbox, .eml."),
+    ("query", "cli_watch:query", "Ask ClickHouse as the read-only user."),
+    ("endpoints", "cli_watch:endpoints", "Print where the local stack listens."),
+    ("doctor", "cli_watch:doctor", "Say whether everything is there and moves, and what to do where not."),
+    ("alarms", "cli_watch:alarms", "List alarms, end one by hand, renew the baselines."),
+    ("rejected", "cli_watch:rejected", "What could not become an event, and why."),
+    ("backtest", "cli_data:backtest", "Run the engine on a file, without a broker."),
+    ("replay", "cli_data:replay", "Count everything again from the topics and compare."),
+    ("simulate", "cli_data:simulate", "Simulate months: drops found, false alarms against the budget."),
+    ("bench", "cli_data:bench", "Measure each stage in events per CPU-second."),
+    ("gateway", "cli_processes:gateway", "Process: take feedback in over HTTP."),
+    ("worker", "cli_processes:worker", "Process: one of the two stream stages."),
+    ("sink", "cli_processes:sink", "Process: write the topics into ClickHouse."),
+    ("gate", "cli_processes:gate", "Process: admit old and imported events."),
+    ("migrate", "cli_data:migrate", "Bring the ClickHouse database up to date."),
+    ("topics", "cli_watch:topics", "Create and describe the topics."),
+    ("config", "cli_watch:config", "Show and check the settings."),
+)
+
+app = cyclopts.App(
+    name="barometer",
+    help="Customer satisfaction from every channel: readings with their n and interval, alarms that keep a promise.",
+    help_epilogue="\n".join(
+        ["Commands (`barometer COMMAND --help` tells more):", ""]
+        + [f"- **{name}**: {summary}" for name, _, summary in COMMANDS]
+    ),
+    version=lambda: package_version("barometer"),
+    help_format="markdown",
+    result_action="return_value",
+)
+for _name, _where, _summary in COMMANDS:
+    app.command(f"deploy.{_where}", name=_name, show=False)
+
+
+@app.command
+def version() -> int:
+    """Print the version. Example: `barometer version`"""
+    print(package_version("barometer"))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    errors = Console(stderr=True)
+    logs.configure("barometer", "warning")
+    try:
+        code = app(
+            sys.argv[1:] if arguments is None else arguments,
+            exit_on_error=False,
+            print_error=True,
+            error_console=errors,
+        )
+    except cyclopts.CycloptsError:
+        sys.exit(EXIT_USAGE)
+    except (UsageError, SettingsError, CatalogueError) as error:
+        errors.print(f"[bold red]barometer:[/] {error}", highlight=False)
+        sys.exit(EXIT_USAGE)
+    except BarometerError as error:
+        errors.print(f"[bold red]barometer:[/] {error}", highlight=False)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

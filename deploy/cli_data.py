@@ -1,0 +1,127 @@
+"""Commands about data: import, migrate, backtest, replay, simulate, bench."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from deploy import wiring
+from deploy.cli_watch import DataDir, Json
+from deploy.located import locate
+from schemas.settings import Settings, load
+
+
+def _located(data_dir: Path | None) -> Settings:
+    settings = load(os.environ)
+    if data_dir is not None:
+        settings = msgspec.structs.replace(settings, data_dir=str(data_dir))
+    return locate(settings)
+
+
+def import_(
+    file: Path,
+    /,
+    *,
+    mapping: Annotated[
+        Path | None,
+        Parameter(help="TOML file that says what the columns of a CSV mean"),
+    ] = None,
+    source: Annotated[
+        str,
+        Parameter(help="name of the source; part of the ids (default: the file's name)"),
+    ] = "",
+    json_: Json = False,
+    data_dir: DataDir = None,
+) -> int:
+    """Import past feedback: CSV with a mapping, JSON lines, mbox, .eml or a folder of them.
+
+    Every row becomes an event or a rejected record. An import that was interrupted goes on where it stopped; repeating
+    one is harmless, since ids come from the source.
+
+    Example: `barometer import reviews.csv --mapping reviews.toml`
+    """
+    result = wiring.import_file(_located(data_dir), file, mapping=mapping, source=source)
+    if json_:
+        print(json.dumps(msgspec.to_builtins(result)))
+    return 0
+
+
+def migrate(*, data_dir: DataDir = None) -> int:
+    """Bring the ClickHouse database up to date. Safe to repeat. Example: `barometer migrate`"""
+    wiring.migrate(_located(data_dir), tell=print)
+    return 0
+
+
+def backtest(
+    file: Path,
+    /,
+    *,
+    catalogue: Annotated[
+        Path | None,
+        Parameter(help="metric catalogue (default: the one of the settings)"),
+    ] = None,
+    commands: Annotated[
+        Path | None,
+        Parameter(help='JSON lines such as {"command": "renew", "from_pane": ...}'),
+    ] = None,
+    until: Annotated[
+        str | None,
+        Parameter(help="judge up to this time, RFC 3339 or ms (default: the last event)"),
+    ] = None,
+    alarms_only: Annotated[bool, Parameter(negative="", help="only alarms: much faster")] = False,
+    pane_ms: Annotated[int | None, Parameter(help="pane length (default: the one of the settings)")] = None,
+) -> int:
+    """Run the engine on a file of native events, without a broker; JSON lines to standard output.
+
+    Example: `barometer backtest events.jsonl --commands events.commands.jsonl --alarms-only`
+    """
+    from deploy import backtest as backtesting
+
+    settings = load(os.environ)
+    return backtesting.run(
+        file,
+        catalogue=wiring.catalogue(settings, catalogue),
+        commands=commands,
+        until=until,
+        alarms_only=alarms_only,
+        pane_ms=pane_ms or settings.pane_ms,
+        provisional_step_ms=settings.provisional_step_ms,
+        settings=settings,
+        out=sys.stdout,
+    )
+
+
+def replay(*, json_: Json = False, data_dir: DataDir = None) -> int:
+    """Count everything again from the topics, with the stored times of arrival, and compare with what is stored.
+
+    Exit code 0 only if every block, final reading and alarm transition is the same.
+
+    Example: `barometer replay`
+    """
+    from deploy import replay as replaying
+
+    return replaying.run(_located(data_dir), json_=json_)
+
+
+def simulate(*, seeds: int = 100, first: int = 1, json_: Json = False) -> int:
+    """Simulate months of a shop chain: how many drops are found, and how many false alarms the budget really costs.
+
+    Example: `barometer simulate --seeds 100`
+    """
+    from deploy.demo import simulate as simulating
+
+    return simulating.run(seeds=seeds, first_seed=first, json_=json_)
+
+
+def bench(*, quick: Annotated[bool, Parameter(negative="")] = False, json_: Json = False) -> int:
+    """Measure each stage on local engines of its own: events per CPU-second, and ratios to the bare libraries.
+
+    Example: `barometer bench --quick`
+    """
+    from deploy import bench as benching
+
+    return benching.run(load(os.environ), quick=quick, json_=json_)

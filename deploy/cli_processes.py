@@ -1,0 +1,51 @@
+"""Commands that are one process each: gateway, worker, sink, gate. In production a supervisor starts them; locally `up` does."""
+
+import os
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from deploy import wiring
+from schemas.settings import load
+
+
+def gateway() -> int:
+    """Take feedback in over HTTP and publish it.
+
+    Example: `BAROMETER_KAFKA_BOOTSTRAP=localhost:9092 BAROMETER_WRITE_KEYS=shop:KEY barometer gateway`
+    """
+    return wiring.gateway(load(os.environ))
+
+
+def worker(
+    *,
+    stage: Annotated[Literal["tally", "judge"], Parameter(help="which of the two applications")],
+) -> int:
+    """Run one of the two stream stages: `tally` counts, `judge` decides.
+
+    Example: `barometer worker --stage tally`
+    """
+    settings = load(os.environ)
+    return wiring.tally(settings) if stage == "tally" else wiring.judge(settings)
+
+
+def sink(
+    *,
+    table: Annotated[
+        list[str] | None,
+        Parameter(help="only this table; repeat for more (default: all)"),
+    ] = None,
+) -> int:
+    """Write the topics into ClickHouse, each row once.
+
+    Example: `barometer sink --table feedback_events`
+    """
+    return wiring.sink(load(os.environ), tuple(table or ()))
+
+
+def gate() -> int:
+    """Admit old and imported events whose ids ClickHouse does not know yet.
+
+    Example: `barometer gate`
+    """
+    return wiring.gate(load(os.environ))

@@ -1,0 +1,239 @@
+"""Commands for people who watch: doctor, alarms, rejected, topics, config, endpoints, query."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from deploy import alarms as alarm_commands
+from deploy import topics as topic_commands
+from deploy import wiring
+from deploy.doctor import examine
+from deploy.located import endpoints as running_endpoints
+from deploy.located import locate
+from deploy.settle import settle
+from schemas.errors import UsageError
+from schemas.settings import Settings, load, shown
+from sinks import queries
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON")]
+DataDir = Annotated[
+    Path | None,
+    Parameter(name="--data-dir", help="folder of the local stack (default: .barometer)"),
+]
+
+alarms = cyclopts.App(
+    name="alarms",
+    help="List alarms, end one by hand, renew the baselines they compare with.",
+)
+rejected = cyclopts.App(name="rejected", help="What could not become an event, and why.")
+topics = cyclopts.App(name="topics", help="Create and describe the topics.")
+config = cyclopts.App(name="config", help="The settings in force.")
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    settings = load(os.environ)
+    return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=str(data_dir))
+
+
+def _located(data_dir: Path | None) -> Settings:
+    return locate(_settings(data_dir))
+
+
+def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, default=str, ensure_ascii=False))
+        return
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def doctor(
+    *,
+    settled: Annotated[
+        bool,
+        Parameter(help="wait until all that was sent is counted, judged and stored"),
+    ] = False,
+    timeout_s: float = 120.0,
+    json_: Json = False,
+    data_dir: DataDir = None,
+) -> int:
+    """Say whether everything is there and moves, and what to do where not.
+
+    Example: `barometer doctor --settled`
+    """
+    settings = _located(data_dir)
+    if settled:
+        pane = settle(
+            settings.kafka_bootstrap,
+            settings.topic_prefix,
+            timeout_s=timeout_s,
+            tell=lambda why: print(f"waiting for {why}", file=sys.stderr),
+        )
+        print(json.dumps({"pane": pane}) if json_ else f"settled; the last pane judged ended at {pane} ms")
+        return 0
+    findings = list(
+        examine(
+            bootstrap=settings.kafka_bootstrap,
+            prefix=settings.topic_prefix,
+            ask_clickhouse=lambda: queries.state(wiring.clickhouse(settings)),
+            ready_urls=wiring.ready_urls(running_endpoints(settings)),
+        )
+    )
+    rows = [
+        {
+            "check": one.name,
+            "ok": one.ok,
+            "seen": one.seen,
+            "remedy": "" if one.ok else one.remedy,
+        }
+        for one in findings
+    ]
+    _show(rows, "doctor", as_json=json_)
+    return 0 if all(one.ok for one in findings) else 1
+
+
+@alarms.command(name="list")
+def list_alarms(
+    *,
+    all_: Annotated[bool, Parameter(name="--all", negative="", help="resolved ones too")] = False,
+    json_: Json = False,
+    data_dir: DataDir = None,
+) -> int:
+    """List the open alarms with their evidence. Example: `barometer alarms list --all`"""
+    _show(queries.alarms(wiring.clickhouse(_located(data_dir)), only_open=not all_), "alarms", as_json=json_)
+    return 0
+
+
+@alarms.command
+def renew(
+    *,
+    note: str = "",
+    from_pane: Annotated[
+        int | None,
+        Parameter(help="pane end in ms before which it applies (default: the next)"),
+    ] = None,
+    timeout_s: float = 60.0,
+    data_dir: DataDir = None,
+) -> int:
+    """Learn the baselines anew from the quiet past and share the budget among the keys that have one.
+
+    Example: `barometer alarms renew --note "after the summer"`
+    """
+    pane = alarm_commands.renew(
+        _located(data_dir),
+        author=_author(),
+        note=note,
+        from_pane=from_pane,
+        timeout_s=timeout_s,
+    )
+    print(f"renewed; in force from pane {pane}" if pane is not None else "written; it applies at its pane")
+    return 0
+
+
+@alarms.command
+def resolve(alarm_id: str, *, note: str = "", timeout_s: float = 60.0, data_dir: DataDir = None) -> int:
+    """End an alarm by hand; its note stays in the history. Example: `barometer alarms resolve 3f2a... --note "mended"`"""
+    alarm_commands.resolve(_located(data_dir), alarm_id, author=_author(), note=note, timeout_s=timeout_s)
+    print("resolved")
+    return 0
+
+
+def _author() -> str:
+    return os.environ.get("USER", "operator")
+
+
+@rejected.command(name="list")
+def list_rejected(*, limit: int = 50, json_: Json = False, data_dir: DataDir = None) -> int:
+    """List what was rejected, newest first. Example: `barometer rejected list --limit 20`"""
+    _show(queries.rejected(wiring.clickhouse(_located(data_dir)), limit=limit), "rejected", as_json=json_)
+    return 0
+
+
+@rejected.command(name="show")
+def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = None) -> int:
+    """Show one rejected input with its raw bytes. Example: `barometer rejected show 0a1b...`"""
+    row = queries.one_rejected(wiring.clickhouse(_located(data_dir)), rejected_id)
+    if row is None:
+        raise UsageError(
+            "no_such_id",
+            f"nothing was rejected under {rejected_id}",
+            "see `barometer rejected list`",
+        )
+    if json_:
+        print(json.dumps(row, default=str, ensure_ascii=False))
+    else:
+        for name, value in row.items():
+            print(f"{name}: {value}")
+    return 0
+
+
+@topics.command
+def apply(*, json_: Json = False, data_dir: DataDir = None) -> int:
+    """Create the topics that are missing. Safe to repeat. Example: `barometer topics apply`"""
+    settings = _located(data_dir)
+    states = topic_commands.apply(settings.kafka_bootstrap, settings.topic_prefix)
+    _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
+    return 0
+
+
+@topics.command
+def describe(*, json_: Json = False, data_dir: DataDir = None) -> int:
+    """Show the topics as they stand on the broker. Example: `barometer topics describe`"""
+    settings = _located(data_dir)
+    states = topic_commands.describe(settings.kafka_bootstrap, settings.topic_prefix)
+    _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
+    return 0
+
+
+@config.command(name="show")
+def show_config(*, json_: Json = False) -> int:
+    """Show the settings in force, secrets masked. Example: `BAROMETER_PANE_MS=1000 barometer config show`"""
+    rows = [{"setting": f"BAROMETER_{name.upper()}", "value": value} for name, value in shown(load(os.environ)).items()]
+    _show(rows, "settings", as_json=json_)
+    return 0
+
+
+@config.command(name="check")
+def check_config() -> int:
+    """Check settings and catalogue without starting anything. Example: `barometer config check`"""
+    settings = load(os.environ)
+    catalogue = wiring.catalogue(settings)
+    print(f"settings are fine; catalogue {catalogue.hash}: {', '.join(one.name for one in catalogue.metric)}")
+    return 0
+
+
+def endpoints(name: str = "", /, *, data_dir: DataDir = None) -> int:
+    """Print where the local stack listens, or one entry of it. Example: `curl $(barometer endpoints gateway)/livez`"""
+    found = running_endpoints(_settings(data_dir))
+    if not found:
+        raise UsageError(
+            "nowhere",
+            "no local stack runs here",
+            "start `barometer up` or `barometer demo`",
+        )
+    if name and name not in found:
+        raise UsageError("no_such_entry", f"{name!r} is none of {', '.join(sorted(found))}")
+    value = found[name] if name else found
+    print(value if isinstance(value, str) else json.dumps(value, indent=2))
+    return 0
+
+
+def query(sql: str, /, *, data_dir: DataDir = None, json_: Json = False) -> int:
+    """Ask ClickHouse as the read-only user. Example: `barometer query "SELECT * FROM v_channel_volume LIMIT 5"`"""
+    _show(wiring.ask_as_reader(running_endpoints(_settings(data_dir)), sql), "result", as_json=json_)
+    return 0

@@ -1,0 +1,213 @@
+"""`barometer replay`: everything counted and judged again, from the raw topics alone, and compared with what is stored.
+
+The raw records with their stored times of arrival give the blocks; the log gives their order and the decisions; a fresh judge
+gives the outputs. All of it is pure, so any difference is a fault.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Literal
+
+import msgspec
+from aiokafka import TopicPartition
+
+from deploy import said
+from deploy.positions import Position, Positions
+from deploy.recount import Recount
+from deploy.said import Said
+from schemas.blocks import Block
+from schemas.catalogue import Catalogue, load
+from schemas.errors import ContractError, UndecodableError, UsageError
+from schemas.outputs import Decision
+from schemas.repeats import RepeatFilter
+from schemas.settings import Settings
+from schemas.topics import ADMITTED, GROUP_JUDGE, SOURCES, TALLIES, Topic
+from streams.core.judge import Judge
+from streams.core.tally import PartitionTally, TallyState
+from streams.ranges import PartitionReader, open_partition
+from streams.runs import runs_of
+from streams.tallies_log import entry_of, is_sources
+from streams.topic_ids import Found, find_topics
+
+SHOWN = 20
+TELL_EVERY_S = 5.0
+Against = Literal["clickhouse", "kafka"]
+Tell = Callable[[str], None]
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What was compared, and in what it differs."""
+
+    pane: int | None = None
+    events: int = 0
+    blocks: int = 0
+    decisions: int = 0
+    outputs: int = 0
+    readings: int = 0
+    transitions: int = 0
+    difference_count: int = 0
+    differences: list[str] = []
+    """The first of them."""
+
+    def differs(self, what: str) -> None:
+        """Note a difference."""
+        self.difference_count += 1
+        if len(self.differences) < SHOWN:
+            self.differences.append(what)
+
+    @property
+    def equal(self) -> bool:
+        """Return whether there is none."""
+        return self.difference_count == 0
+
+
+def run(settings: Settings, *, json_: bool = False, against: Against = "clickhouse") -> int:
+    """Replay, print the report, return the exit code: 0 only if nothing differs."""
+    report = replay(settings, against=against, tell=lambda text: print(text, file=sys.stderr))
+    plain: dict[str, Any] = {"equal": report.equal, **msgspec.to_builtins(report)}
+    if json_:
+        print(json.dumps(plain, ensure_ascii=False))
+    else:
+        print(
+            f"recounted {report.events} events into {report.blocks} blocks, judged up to {report.pane}: {report.outputs} outputs, "
+            f"{report.readings} last readings, {report.transitions} transitions; {report.difference_count} differences"
+        )
+        for one in report.differences:
+            print(f"  {one}")
+    return 0 if report.equal else 1
+
+
+def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = lambda _: None) -> Report:
+    """Return how what is stored compares with a clean pass up to the judge's position.
+
+    Raises UsageError before anything was judged, ContractError where the topics no longer hold their beginnings.
+    """
+    with Positions(settings.kafka_bootstrap, settings.topic_prefix) as positions:
+        position = positions.of(GROUP_JUDGE)[0]
+    if not position.offset:
+        raise UsageError("nothing_judged", "the judge has no position yet", "start `barometer up` and send something")
+    report, clean = asyncio.run(_clean_pass(settings, position, tell))
+    last_seq = int(position.metadata["seq"])
+    tell(f"comparing {len(clean.seqs)} outputs with {against}")
+    if against == "kafka":
+        stored = asyncio.run(said.in_kafka(settings, last_seq))
+    else:
+        stored = said.in_clickhouse(settings, last_seq)
+    for one in said.differences(clean, stored, against):
+        report.differs(one)
+    report.outputs, report.readings, report.transitions = len(clean.seqs), len(clean.readings), len(clean.transitions)
+    return report
+
+
+async def _clean_pass(settings: Settings, position: Position, tell: Tell) -> tuple[Report, Said]:
+    report, clean = Report(), Said()
+    catalogue = load(settings.catalogue)
+    found = find_topics(settings.kafka_bootstrap, [settings.topic_prefix + one.name for one in (TALLIES, *SOURCES)])
+    log = TopicPartition(settings.topic_prefix + TALLIES.name, 0)
+    settings = await _as_judged(settings, log, position)
+    judge = Judge(catalogue, pane_ms=settings.pane_ms, provisional_step_ms=settings.provisional_step_ms)
+    told = time.monotonic()
+    async with AsyncExitStack() as stack:
+        sources = await _recounts(stack, settings, found, catalogue)
+        reader = await stack.enter_async_context(open_partition(settings.kafka_bootstrap, log))
+        _whole(reader, log)
+        async for records in reader.read(0, position.offset):
+            for record in records:
+                try:
+                    entry = entry_of(record.value)
+                except UndecodableError:
+                    continue
+                if isinstance(entry, Decision):
+                    report.decisions += 1
+                else:
+                    entry = await _recounted(entry, sources, report)
+                try:
+                    for output in judge.feed(entry):
+                        clean.add_output(output)
+                except ContractError as error:
+                    report.differs(f"tallies log, offset {record.offset}: {error}")
+                    return report, clean
+            if time.monotonic() - told > TELL_EVERY_S:
+                tell(f"{report.blocks} blocks, {report.events} events, pane {judge.pane}")
+                told = time.monotonic()
+    report.pane = judge.pane
+    if judge.pane != position.metadata["pane"]:
+        report.differs(f"a clean pass ends at pane {judge.pane}, the judge stands at {position.metadata['pane']}")
+    return report, clean
+
+
+async def _as_judged(settings: Settings, log: TopicPartition, position: Position) -> Settings:
+    """Return the settings with the pane length and steps by which the log was judged."""
+    async with open_partition(settings.kafka_bootstrap, log) as reader:
+        _whole(reader, log)
+        async for records in reader.read(0, position.offset):
+            for record in records:
+                if is_sources(record.value):
+                    entry = entry_of(record.value)
+                    assert isinstance(entry, Decision)
+                    steps = {name: entry.body[name] for name in ("pane_ms", "provisional_step_ms")}
+                    return msgspec.structs.replace(settings, **steps)
+    raise ContractError(
+        "no_sources", f"{log.topic} names no sources before the judge's position", "the log is not whole"
+    )
+
+
+async def _recounted(stored: Block, sources: dict[tuple[str, int], Recount], report: Report) -> Block:
+    """Return the block with the cells of the recount; note in what they differ."""
+    report.blocks += 1
+    where = f"{stored.topic}-{stored.partition} pane {stored.to_pane}"
+    source = sources.get(stored.source)
+    if source is None:
+        report.differs(f"{where}: topic id {stored.topic_id} is not that of a source")
+        return stored
+    again = source.seen(stored)
+    found, why = await source.of(stored)
+    if why:
+        report.differs(f"{where}: {why}")
+    if found is None:
+        return stored
+    report.events += 0 if again else found.events
+    return msgspec.structs.replace(stored, cells=found.cells)
+
+
+async def _recounts(
+    stack: AsyncExitStack, settings: Settings, found: dict[str, Found], catalogue: Catalogue
+) -> dict[tuple[str, int], Recount]:
+    """Open every source partition at its beginning."""
+    out = {}
+    for topic in SOURCES:
+        topic_id = found[settings.topic_prefix + topic.name].topic_id
+        for number in range(topic.partitions):
+            partition = TopicPartition(settings.topic_prefix + topic.name, number)
+            reader = await stack.enter_async_context(open_partition(settings.kafka_bootstrap, partition))
+            _whole(reader, partition)
+            blocks = _blocks(reader, partition, topic, topic_id, catalogue, settings.pane_ms)
+            out[topic_id, number] = Recount(await stack.enter_async_context(aclosing(blocks)))
+    return out
+
+
+async def _blocks(
+    reader: PartitionReader, partition: TopicPartition, topic: Topic, topic_id: str, catalogue: Catalogue, pane_ms: int
+) -> AsyncGenerator[Block, None]:
+    window = topic.repeat_window_ms
+    tally = PartitionTally(
+        topic.name, topic_id, partition.partition, catalogue, pane_ms, topic is not ADMITTED,
+        None if window is None else RepeatFilter(window), TallyState(),
+    )  # fmt: skip
+    async for records in reader.read(0, reader.end):
+        for block in tally.feed(runs_of({partition: records})[partition]):
+            yield block
+        tally.disputes.clear()
+
+
+def _whole(reader: PartitionReader, partition: TopicPartition) -> None:
+    if reader.first:
+        raise ContractError(
+            "beginning_gone",
+            f"{partition.topic}-{partition.partition} begins at offset {reader.first}",
+            "retention has removed the beginning: what stands in ClickHouse can no longer be replayed from Kafka",
+        )

@@ -1,0 +1,247 @@
+"""The composition root: the one place that connects settings, clients, telemetry and the parts that use them.
+
+Each function imports its own part, so that a process starts without the others'.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploy import logs
+from deploy.ops import OpsServer
+from schemas import catalogue as catalogues
+from schemas.catalogue import Catalogue
+from schemas.clock import system_clock
+from schemas.errors import BarometerError, SettingsError, UnavailableError, UsageError
+from schemas.readiness import Readiness
+from schemas.settings import Settings
+from schemas.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from clickhouse_driver import Client
+
+    from producers.importing import ImportResult
+
+IMPORT_READY_TIMEOUT_S = 30.0
+Tell = Callable[[str], None]
+log = logging.getLogger(__name__)
+
+
+def catalogue(settings: Settings, path: Path | None = None) -> Catalogue:
+    """Return the metric catalogue: the file given, else that of the settings, else the packaged one."""
+    return catalogues.load(str(path) if path is not None else settings.catalogue)
+
+
+def clickhouse(settings: Settings) -> "Client":
+    """Return a client of the store."""
+    from sinks import clickhouse as stores
+
+    return stores.connect(settings)
+
+
+def _needs(settings: Settings, *names: str) -> None:
+    missing = [name for name in names if not getattr(settings, name)]
+    if missing:
+        wanted = ", ".join(f"BAROMETER_{name.upper()}" for name in missing)
+        raise SettingsError(
+            "setting_missing",
+            f"{wanted} not set",
+            "set it, or start everything with `barometer up`",
+        )
+
+
+def _process(
+    settings: Settings,
+    name: str,
+    run: Callable[[Telemetry, Readiness], int],
+    *checks: str,
+) -> int:
+    """Run one process with its logs, metrics and health; return its exit code."""
+    logs.configure(name, settings.log_level)
+    telemetry, readiness = Telemetry(), Readiness(*checks)
+    telemetry.set("build_info", 1, version=version("barometer"), process=name)
+    ops = OpsServer(settings.ops_host, settings.ops_port, telemetry.registry, readiness)
+    code = 1
+    try:
+        code = run(telemetry, readiness)
+    except* BarometerError as group:
+        for error in _leaves(group):
+            log.critical("%s ends: %s", name, error)
+    finally:
+        ops.close()
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _until_asked(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+    """Run until SIGTERM or SIGINT; what `run` raises ends the process."""
+
+    async def until_asked() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(stop)
+
+    asyncio.run(until_asked())
+    return 0
+
+
+def gateway(settings: Settings) -> int:
+    """Run the gateway; its metrics and health are served by itself."""
+    from producers.gateway import run_gateway
+
+    _needs(settings, "kafka_bootstrap", "write_keys", "pseudonym_key")
+    logs.configure("gateway", settings.log_level)
+    telemetry = Telemetry()
+    telemetry.set("build_info", 1, version=version("barometer"), process="gateway")
+    return run_gateway(
+        settings,
+        catalogue=catalogue(settings),
+        clock=system_clock,
+        telemetry=telemetry,
+        readiness=Readiness(),
+    )
+
+
+def tally(settings: Settings) -> int:
+    """Run stage 1."""
+    from streams.tallying import run_tally
+
+    _needs(settings, "kafka_bootstrap")
+    return _process(
+        settings,
+        "tally",
+        lambda telemetry, readiness: run_tally(settings, telemetry, readiness),
+    )
+
+
+def judge(settings: Settings) -> int:
+    """Run stage 2."""
+    from streams.judging import run_judge
+
+    _needs(settings, "kafka_bootstrap")
+    return _process(settings, "judge", lambda telemetry, readiness: run_judge(settings, telemetry, readiness))
+
+
+def sink(settings: Settings, tables: Sequence[str]) -> int:
+    """Run the sinks of these tables; of all if none is named."""
+    from sinks.sinking import run_sink
+    from sinks.tables import TABLES
+
+    _needs(settings, "kafka_bootstrap", "clickhouse_url")
+    unknown = sorted(set(tables) - set(TABLES))
+    if unknown:
+        raise UsageError("unknown_table", f"{', '.join(unknown)} is none of {', '.join(TABLES)}")
+
+    wanted = tuple(tables) or tuple(TABLES)
+    return _process(
+        settings,
+        "sink",
+        lambda telemetry, readiness: _until_asked(
+            lambda stop: run_sink(settings, telemetry, readiness, wanted, stop=stop)
+        ),
+    )
+
+
+def gate(settings: Settings) -> int:
+    """Run the gate of the history lane."""
+    from sinks.gate import run_gate
+
+    _needs(settings, "kafka_bootstrap", "clickhouse_url")
+
+    return _process(
+        settings,
+        "gate",
+        lambda telemetry, readiness: _until_asked(lambda stop: run_gate(settings, telemetry, readiness, stop=stop)),
+    )
+
+
+def migrate(settings: Settings, *, tell: Tell) -> None:
+    """Bring the store up to date."""
+    from sinks.migrate import migrate as bring_up_to_date
+
+    bring_up_to_date(settings, tell)
+
+
+def import_file(
+    settings: Settings,
+    path: Path,
+    *,
+    mapping: Path | None,
+    source: str,
+    progress: Callable[["ImportResult"], None] = lambda _result: None,
+) -> "ImportResult":
+    """Import one file through the history lane and return what became of its rows."""
+    from producers.channels.table import read_mapping
+    from producers.importing import import_file as import_one
+    from producers.pseudonyms import pseudonyms_of
+    from producers.publisher import Publisher
+
+    _needs(settings, "kafka_bootstrap", "pseudonym_key")
+    if not path.exists():
+        raise UsageError("no_such_file", f"{path} does not exist")
+    telemetry, readiness = Telemetry(), Readiness()
+    publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
+    publisher.start()
+    try:
+        publisher.wait_ready(IMPORT_READY_TIMEOUT_S)
+        return import_one(
+            path,
+            publisher=publisher,
+            pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country),
+            catalogue=catalogue(settings),
+            clock=system_clock,
+            telemetry=telemetry,
+            positions=Path(settings.data_dir) / "imports",
+            mapping=None if mapping is None else read_mapping(mapping),
+            source=source or None,
+            max_event_bytes=settings.max_event_bytes,
+            progress=progress,
+        )
+    finally:
+        publisher.close()
+
+
+def ready_urls(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """Return process -> address of its /readyz, for the processes of a local stack."""
+    return {name: url.removesuffix("/metrics") + "/readyz" for name, url in endpoints.get("metrics", {}).items()}
+
+
+def ask_as_reader(endpoints: Mapping[str, Any], sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query as the read-only user of a local stack. Raises UsageError for what ClickHouse refuses."""
+    from clickhouse_driver import Client
+    from clickhouse_driver.errors import Error as DriverError
+
+    if not endpoints.get("bi_user"):
+        raise SettingsError(
+            "nowhere",
+            "no local stack with a read-only user runs here",
+            "start `barometer up`",
+        )
+    host, port = endpoints["clickhouse_native"]
+    client = Client(
+        host,
+        port=port,
+        user=endpoints["bi_user"],
+        password=endpoints["bi_password"],
+        database=endpoints["database"],
+    )
+    try:
+        with client:
+            rows, columns = client.execute(sql, with_column_types=True)
+    except DriverError as error:
+        raise UsageError("refused", str(error).partition("Stack trace:")[0].strip()) from error
+    except OSError as error:
+        raise UnavailableError("clickhouse_unavailable", f"{host}:{port}: {error}") from error
+    return [dict(zip((name for name, _ in columns), row, strict=True)) for row in rows]

@@ -1,0 +1,1 @@
+"""The edge out: topics -> ClickHouse, each row once; and the gate that lets old events in."""

@@ -1,0 +1,151 @@
+"""An independent recount from the log: naive sets and dictionaries, one record at a time, nothing shared with the way of an event.
+
+Conservation: every record of the live topics and of history is a row of feedback_events, a repeat, an undecodable record or a
+tick. What is left over is the residue; it must be 0 once everything is settled.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from schemas.codec import Kind, decode_as
+from schemas.errors import UnavailableError, UndecodableError
+from schemas.settings import Settings
+from schemas.topics import ADMITTED, HISTORY, LIVE, Topic
+from sinks.clickhouse import PASSING, connect, unavailable
+
+POLL_MS = 500
+SLACK_MS = 60_000
+TICK = b"\x00tick"
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """What stands in one topic. `repeats`: events whose id stood in their partition at most W before; `first`: the others."""
+
+    records: int = 0
+    ticks: int = 0
+    undecodable: int = 0
+    first: int = 0
+    repeats: int = 0
+    distinct: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conservation:
+    """Events in against what became of them; `residue` is what nobody accounts for."""
+
+    published: int
+    rows: int
+    repeats_live: int
+    repeats_gate: int
+    undecodable: int
+    rows_twice: int
+
+    @property
+    def residue(self) -> int:
+        """Return the events that are neither rows, nor repeats, nor undecodable; negative: more rows than events."""
+        return self.published - self.rows - self.repeats_live - self.repeats_gate - self.undecodable
+
+    @property
+    def holds(self) -> bool:
+        """Return whether nothing is lost and nothing stands twice."""
+        return self.residue == 0 and self.rows_twice == 0
+
+
+def count_topics(settings: Settings, topics: Sequence[Topic] = (*LIVE.values(), HISTORY, ADMITTED)) -> dict[str, Count]:
+    """Return topic (without prefix) -> count of all that is committed in it now. Raises UnavailableError."""
+    return {topic.name: _count(settings, topic) for topic in topics}
+
+
+def _count(settings: Settings, topic: Topic) -> Count:
+    count, distinct = Count(), set()
+    seen: dict[int, dict[str, int]] = defaultdict(dict)
+    reached: dict[int, int] = defaultdict(int)
+    for partition, appended, sent, key, value in _records(settings, topic):
+        count.records += 1
+        bound = appended if sent is None or not sent.isdigit() else min(appended, int(sent) + SLACK_MS)
+        reached[partition] = now = max(reached[partition], bound)
+        if value is None and key == TICK:
+            count.ticks += 1
+            continue
+        try:
+            name = decode_as(Kind.EVENT, value)["event_id"]
+        except UndecodableError:
+            count.undecodable += 1
+            continue
+        distinct.add(name)
+        before = seen[partition].get(name)
+        window = topic.repeat_window_ms
+        if window is not None and before is not None and now - before <= window:
+            count.repeats += 1
+        else:
+            count.first += 1
+        seen[partition][name] = now
+    count.distinct = len(distinct)
+    return count
+
+
+def _records(settings: Settings, topic: Topic) -> Iterator[tuple[int, int, bytes | None, bytes | None, bytes | None]]:
+    """Yield partition, append time (ms), header `sent`, key and value of every committed record, in offset order by partition."""
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+            auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
+        )  # fmt: skip
+        try:
+            name = settings.topic_prefix + topic.name
+            partitions = [TopicPartition(name, i) for i in range(topic.partitions)]
+            ends = consumer.end_offsets(partitions)
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            left = {tp for tp in partitions if ends[tp] > 0}
+            while left:
+                for tp, records in consumer.poll(timeout_ms=POLL_MS).items():
+                    for one in records:
+                        if one.offset < ends[tp]:
+                            sent = next((value for header, value in one.headers or () if header == "sent"), None)
+                            yield tp.partition, one.timestamp, sent, one.key, one.value
+                left = {tp for tp in left if consumer.position(tp) < ends[tp]}
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise UnavailableError("kafka_unavailable", f"{settings.kafka_bootstrap}: {error}") from error
+
+
+def recount_repeats(settings: Settings) -> int:
+    """Return how many events the log repeats: in the live partitions by their windows, and at the gate. Raises UnavailableError."""
+    return _repeats(count_topics(settings))
+
+
+def _repeats(counts: dict[str, Count]) -> int:
+    return sum(counts[topic.name].repeats for topic in LIVE.values()) + _gate_repeats(counts)
+
+
+def _gate_repeats(counts: dict[str, Count]) -> int:
+    history = counts[HISTORY.name]
+    return history.first + history.repeats - counts[ADMITTED.name].first
+
+
+def conservation(settings: Settings) -> Conservation:
+    """Return the balance of events published and stored. Settle first: what is under way counts as residue."""
+    counts = count_topics(settings)
+    try:
+        with connect(settings) as client:
+            rows, twice = client.execute(
+                "SELECT count(), count() - uniqExact(topic_id, `partition`, `offset`) FROM feedback_events"
+            )[0]
+    except PASSING as error:
+        raise unavailable(error) from error
+    ways = [counts[topic.name] for topic in (*LIVE.values(), HISTORY)]
+    return Conservation(
+        published=sum(one.records - one.ticks for one in ways),
+        rows=rows,
+        repeats_live=sum(counts[topic.name].repeats for topic in LIVE.values()),
+        repeats_gate=_gate_repeats(counts),
+        undecodable=sum(one.undecodable for one in ways),
+        rows_twice=twice,
+    )

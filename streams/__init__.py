@@ -1,0 +1,1 @@
+"""Stream processors: a pure core and a thin Faust shell around it."""

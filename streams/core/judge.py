@@ -1,0 +1,224 @@
+"""The judge: the tallies log in, numbered outputs out. Everything it does is a function of the log's order.
+
+A pane is judged when the blocks of all sources reach it. Of each source it keeps how far its blocks reached: what is at or
+below is a block published again, and skipped; what begins beyond the next pane means that blocks are lost, and stops.
+"""
+
+from heapq import heappop, heappush
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from schemas.blocks import EMPTY, Block, Cells, Series, unpack
+from schemas.catalogue import Catalogue
+from schemas.errors import ContractError
+from schemas.outputs import Decision, DecisionKind, Output
+from streams.core.engine import Engine
+from streams.core.grid import up
+from streams.core.merging import merged
+
+SourceId = tuple[str, int]
+"""(topic id, partition)"""
+
+
+class Source(NamedTuple):
+    """A source partition and how far its blocks reach; `to` is None before its first block."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    to: int | None
+
+
+class Judge:
+    """One judge of one tallies partition; `pane` is the last pane judged, None before the first."""
+
+    def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> None:
+        self.engine = Engine(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
+        self.seq = 0
+        """The number of the last output."""
+        self.skipped = 0
+        """Blocks that were published again."""
+        self._pane_ms = pane_ms
+        self._hash = catalogue.hash
+        self._topics: dict[SourceId, str] = {}
+        self._to: dict[SourceId, int] = {}
+        self._first: dict[SourceId, int] = {}
+        self._reached: int | None = None
+        """The pane that the blocks of all sources reach; None until judging begins."""
+        self._cells: dict[int, list[Cells]] = {}
+        self._panes: list[int] = []
+        self._decisions: list[tuple[int, int, Decision]] = []
+        self._decided = 0
+
+    @property
+    def pane(self) -> int | None:
+        """Return the last pane judged."""
+        return self.engine.pane
+
+    @property
+    def sources(self) -> list[Source]:
+        """Return the sources of the log's sources record, in order; empty before it."""
+        return [
+            Source(topic, topic_id, partition, self._to.get((topic_id, partition)))
+            for (topic_id, partition), topic in sorted(self._topics.items(), key=lambda item: (item[1], item[0][1]))
+        ]
+
+    def slowest(self) -> Source | None:
+        """Return the source that holds the judge back, None before the sources record."""
+        return min(self.sources, key=lambda source: -1 if source.to is None else source.to, default=None)
+
+    def feed(self, record: Block | Decision) -> list[Output]:
+        """Take the next record of the log and return what it makes due. Raises ContractError: the log and we disagree, stop."""
+        out = self._block(record) if isinstance(record, Block) else self._decision(record)
+        for output in out:
+            self.seq += 1
+            msgspec.structs.force_setattr(output, "seq", self.seq)
+        return out
+
+    def _block(self, block: Block) -> list[Output]:
+        source = block.source
+        self._check(block)
+        before = self._to.get(source)
+        if before is not None and block.to_pane <= before:
+            self.skipped += 1
+            return []
+        following = 0 if before is None else before + self._pane_ms
+        if block.from_pane > following:
+            raise ContractError(
+                "blocks_lost", f"{block.topic}/{block.partition}: block from {block.from_pane}, next is {following}",
+                "the tallies log is incomplete: replay the source topics",
+            )  # fmt: skip
+        self._to[source] = block.to_pane
+        self._first.setdefault(source, block.to_pane)
+        if len(block.cells):
+            held = self._cells.get(block.to_pane)
+            if held is None:
+                held = self._cells[block.to_pane] = []
+                heappush(self._panes, block.to_pane)
+            held.append(block.cells)
+        return self._judge() if before == self._reached or self._reached is None else []
+
+    def _check(self, block: Block) -> None:
+        self._same("pane length", block.pane_ms, self._pane_ms)
+        self._same("catalogue", block.catalogue_hash, self._hash)
+        if block.to_pane % self._pane_ms:
+            raise ContractError(
+                "bad_pane", f"{block.topic}/{block.partition}: {block.to_pane} is no pane of {self._pane_ms} ms"
+            )
+        if self._topics and block.source not in self._topics:
+            raise ContractError(
+                "unknown_source", f"{block.topic}/{block.partition} with topic id {block.topic_id} is no source here",
+                "a topic was re-created or has grown: start a new installation, or restore the topic",
+            )  # fmt: skip
+
+    def _same(self, what: str, theirs: object, ours: object) -> None:
+        if theirs != ours:
+            raise ContractError(
+                "other_definition", f"the log has {what} {theirs}, this process {ours}",
+                "run with the catalogue and settings that the log was begun with, or begin a new installation",
+            )  # fmt: skip
+
+    def _decision(self, decision: Decision) -> list[Output]:
+        if decision.kind is DecisionKind.SOURCES:
+            return self._begin(decision)
+        self._decided += 1
+        from_pane = up(decision.from_pane or 0, self._pane_ms)
+        heappush(self._decisions, (from_pane, self._decided, decision))
+        return [] if self.pane is None else self._decide(self.pane + self._pane_ms)
+
+    def _begin(self, decision: Decision) -> list[Output]:
+        self._same("pane length", decision.body["pane_ms"], self._pane_ms)
+        self._same("catalogue", decision.body["catalogue_hash"], self._hash)
+        topics = {(topic_id, partition): topic for topic, topic_id, partition in decision.body["sources"]}
+        if self._topics:
+            if topics != self._topics:
+                raise ContractError(
+                    "other_sources", "the log holds two different sources records", "begin a new installation"
+                )
+            return []
+        unknown = sorted(self._to.keys() - topics.keys())
+        if unknown or not topics:
+            raise ContractError("unknown_source", f"blocks of {unknown} came before a sources record without them")
+        self._topics = topics
+        return self._judge()
+
+    def _judge(self) -> list[Output]:
+        """Judge every pane that all sources reach, each once; the first is the largest first pane of a source."""
+        if not self._topics or len(self._to) < len(self._topics):
+            return []
+        reached = min(self._to.values())
+        out: list[Output] = []
+        if self._reached is None:
+            begin = max(self._first.values())
+            if reached < begin:
+                return []
+            out += self._advance(begin, self._take(begin))
+        self._reached = reached
+        while self._panes and self._panes[0] <= reached:
+            pane = self._panes[0]
+            out += self._advance(pane, self._take(pane))
+        if self.pane is not None and self.pane < reached:
+            out += self._advance(reached, EMPTY)
+        return out + self._decide(reached + self._pane_ms)
+
+    def _take(self, pane: int) -> Cells:
+        """Remove and return the sum of the cells up to `pane`."""
+        parts: list[Cells] = []
+        while self._panes and self._panes[0] <= pane:
+            parts += self._cells.pop(heappop(self._panes))
+        return merged(parts)
+
+    def _advance(self, pane: int, cells: Cells) -> list[Output]:
+        """Judge up to `pane` with its cells, each decision in its place."""
+        out: list[Output] = []
+        while self._decisions and self._decisions[0][0] <= pane:
+            before = self._decisions[0][0] - self._pane_ms
+            if self.pane is not None and self.pane < before:
+                out += self.engine.advance(before, EMPTY)
+            out += self._decide(pane if self.pane is None else before + self._pane_ms)
+        return out + self.engine.advance(pane, cells)
+
+    def _decide(self, pane: int) -> list[Output]:
+        """Apply the decisions that are due before `pane` is judged."""
+        out: list[Output] = []
+        while self._decisions and self._decisions[0][0] <= pane:
+            out += self.engine.decide(heappop(self._decisions)[2], before=pane)
+        return out
+
+    def pack(self) -> bytes:
+        """Return the whole state as bytes: what `unpack` made of them goes on as this judge would have."""
+        return msgspec.msgpack.encode(
+            {
+                "engine": self.engine.freeze(),
+                "seq": self.seq,
+                "skipped": self.skipped,
+                "sources": [[*source, topic] for source, topic in sorted(self._topics.items())],
+                "vector": [[*source, self._first[source], to] for source, to in sorted(self._to.items())],
+                "reached": self._reached,
+                "cells": [
+                    [pane, [[part.series, len(part), part.pack()] for part in parts]]
+                    for pane, parts in sorted(self._cells.items())
+                ],
+                "decisions": sorted(self._decisions, key=lambda waiting: waiting[:2]),
+                "decided": self._decided,
+            }
+        )
+
+    @classmethod
+    def unpack(cls, packed: bytes, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> Self:
+        """Return the judge that `pack` wrote. Raises ContractError for that of another catalogue or pane length."""
+        state: dict[str, Any] = msgspec.msgpack.decode(packed)
+        out = cls(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
+        out.engine.thaw(state["engine"])
+        out.seq, out.skipped = state["seq"], state["skipped"]
+        out._topics = {(topic_id, partition): topic for topic_id, partition, topic in state["sources"]}
+        for topic_id, partition, first, to in state["vector"]:
+            out._first[topic_id, partition], out._to[topic_id, partition] = first, to
+        out._reached = state["reached"]
+        for pane, parts in state["cells"]:
+            out._cells[pane] = [unpack([Series(*one) for one in series], rows, raw) for series, rows, raw in parts]
+        out._panes = sorted(out._cells)
+        waiting = msgspec.convert(state["decisions"], list[tuple[int, int, Decision]])
+        out._decisions, out._decided = waiting, state["decided"]
+        return out

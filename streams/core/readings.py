@@ -1,0 +1,300 @@
+"""Window settlement: when a changed window becomes a provisional, final or revised row.
+
+Rows are sparse: the value at an end without a row is that of the nearest earlier end.
+- Provisional: the next end of a series that changed, when its bins differ from the latest row; one a provisional step at most.
+- Final: at the first pane from end + lateness on, if the bins differ from those of the end before or the end has a row.
+- Revised: later, at once, when a late count changes an end that has a row; an end without one gets it by the rule above.
+A window that reaches back beyond its rung is dirty: counted, no row.
+
+What time alone can change stands in a calendar of due panes: cost follows the counts, and a run of quiet panes taken at
+once gives the same rows as pane by pane.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from schemas.catalogue import Catalogue, Metric
+from schemas.outputs import Reading, Status
+from schemas.windows import MINUTE_MS, WINDOWS
+from streams.core.bins import Bins, from_bytes, to_bytes
+from streams.core.calendar import Calendar
+from streams.core.grid import Grid
+from streams.core.ladder import Rung
+from streams.core.values import Value, value_of
+
+CHECK, PRUNE = -1, -2
+"""Entries of the calendar beside window ends: look for a provisional row; forget what is out of reach."""
+_VALUES_KEPT = 8192
+EVERY_PANE = "1h"
+"""The window whose provisional rows come in every pane."""
+
+
+class SeriesKey(NamedTuple):
+    """What a reading is about; strata are summed."""
+
+    metric: str
+    dimension: str
+    key: str
+
+
+class Row(NamedTuple):
+    """The last row of a window end."""
+
+    revision: int
+    packed: int
+
+
+class Moment(NamedTuple):
+    """What a pane means for one window: see the methods of Grid with these names."""
+
+    kept: int
+    recountable: int
+    overdue: int
+    check: int
+    pruning: int
+
+
+class Plan:
+    """What all series of one metric share."""
+
+    __slots__ = ("_moments", "_pane", "bins", "grids", "metric", "valued")
+
+    def __init__(self, metric: Metric, pane_ms: int, provisional_step_ms: int) -> None:
+        self.metric = metric
+        self.bins = Bins(metric)
+        self.grids = [
+            Grid(
+                window=WINDOWS[name],
+                lateness_ms=metric.lateness(name),
+                pane_ms=pane_ms,
+                provisional_step_ms=pane_ms if name == EVERY_PANE else provisional_step_ms,
+            )
+            for name in metric.windows
+        ]
+        self._pane: int | None = None
+        self._moments: list[Moment] = []
+        self.valued = lru_cache(_VALUES_KEPT)(self._valued)
+        """Packed counts -> value and counts by bin; the same few counts come again and again in short windows."""
+
+    def moments(self, pane: int) -> list[Moment]:
+        """Return what `pane` means for each window; reckoned once a pane."""
+        if pane != self._pane:
+            self._pane = pane
+            self._moments = [
+                Moment(
+                    grid.kept(pane), grid.recountable(pane), grid.overdue(pane), grid.check(pane), grid.pruning(pane)
+                )
+                for grid in self.grids
+            ]
+        return self._moments
+
+    def _valued(self, packed: int) -> tuple[Value, dict[str, int]]:
+        bins = self.bins.counts(packed)
+        return value_of(self.metric, bins), {str(bin_): count for bin_, count in bins.items()}
+
+
+class Track:
+    """One window of one series: its rung, its rows within reach and the latest row."""
+
+    __slots__ = ("grid", "latest", "plan", "pruning", "rows", "rung", "series", "windex")
+
+    def __init__(self, series: SeriesKey, windex: int, plan: Plan) -> None:
+        self.series, self.windex, self.plan = series, windex, plan
+        self.grid = plan.grids[windex]
+        self.rung = Rung(self.grid.window)
+        self.rows: dict[int, Row] = {}
+        self.latest: int | None = None
+        self.pruning = False
+
+    @property
+    def order(self) -> tuple[SeriesKey, int]:
+        """Return what outputs of one pane are sorted by."""
+        return self.series, self.windex
+
+
+class Settlement:
+    """All windows of all series. Counts go in by `add`, then `settle` says the rows of the pane."""
+
+    def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> None:
+        self.plans = {metric.identity: Plan(metric, pane_ms, provisional_step_ms) for metric in catalogue.metric}
+        self.dirty = dict.fromkeys(WINDOWS, 0)
+        self._hash = catalogue.hash
+        self._series: dict[SeriesKey, list[Track]] = {}
+        self._calendar: Calendar[Track] = Calendar()
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def add(self, series: SeriesKey, minutes: Mapping[int, int], pane: int) -> None:
+        """Count packed bins by occurred minute (since the epoch) that arrived in `pane`."""
+        tracks = self._series.get(series)
+        if tracks is None:
+            plan = self.plans[series.metric]
+            tracks = self._series[series] = [Track(series, windex, plan) for windex in range(len(plan.grids))]
+        for track, moment in zip(tracks, tracks[0].plan.moments(pane), strict=True):
+            self._touch(track, minutes, pane, moment)
+        if not any(track.pruning for track in tracks):
+            del self._series[series]
+
+    def _touch(self, track: Track, minutes: Mapping[int, int], pane: int, moment: Moment) -> None:
+        window, rung, changed, dirty_to = track.grid.window, track.rung, False, 0
+        grain, step = window.bucket_ms, window.step_ms
+        buckets: dict[int, int] = {}
+        for minute, packed in minutes.items():
+            bucket = minute * MINUTE_MS // grain * grain
+            buckets[bucket] = buckets.get(bucket, 0) + packed
+        for bucket in sorted(buckets) if len(buckets) > 1 else buckets:
+            entered = bucket // step * step + step  # as Grid.entered, but on the hot path
+            if entered < moment.recountable:  # ends in [entered, left) before `recountable`, each counted once a pane
+                first, end = max(entered, dirty_to), min(entered + window.length_ms, moment.recountable)
+                self.dirty[window.name] += max(0, end - first) // step
+                dirty_to = max(dirty_to, end)
+            if bucket < moment.kept:
+                continue
+            changed = True
+            if rung.add(bucket, buckets[bucket]):
+                self._foresee(track, entered, entered + window.length_ms, pane)
+            if entered <= moment.overdue:
+                left = entered + window.length_ms
+                self._recall(track, max(entered, moment.recountable), min(left, moment.overdue), (entered, left), pane)
+        if changed:
+            self._calendar.enter(moment.check, track, CHECK)
+            if not track.pruning:
+                track.pruning = True
+                self._calendar.enter(moment.pruning, track, PRUNE)
+
+    def _foresee(self, track: Track, entered: int, left: int, pane: int) -> None:
+        """Enter what the first count of a bucket makes due later."""
+        grid, following = track.grid, track.grid.next_end(pane)
+        for end in (entered, left):
+            due = grid.due(end)
+            if due >= pane:
+                self._calendar.enter(due, track, end)
+            if end > following:
+                self._calendar.enter(grid.check(grid.next_since(end)), track, CHECK)
+
+    def _recall(self, track: Track, first: int, last: int, edges: tuple[int, int], pane: int) -> None:
+        """Look again, in this pane, at ends that were final before: those with a row, and the edges of the change."""
+        rows = track.rows
+        for end in range(first, last + 1, track.grid.window.step_ms):
+            if end in rows or end in edges:
+                self._calendar.enter(pane, track, end)
+
+    def settle(self, pane: int) -> list[Reading]:
+        """Return the rows of all panes after the last call up to `pane`, in order of pane, series, window and end."""
+        out: list[Reading] = []
+        while (due := self._calendar.first()) is not None and due <= pane:
+            for track, entries in sorted(self._calendar.take(), key=lambda pair: pair[0].order):
+                self._settle(track, entries, due, out)
+        return out
+
+    def _settle(self, track: Track, entries: set[int], pane: int, out: list[Reading]) -> None:
+        total, rows, step = track.rung.total, track.rows, track.grid.window.step_ms
+        for end in sorted(entries):
+            if end < 0:
+                continue
+            row = rows.get(end)
+            if track.grid.due(end) == pane:
+                if row is not None or total(end - step) != total(end):
+                    out.append(self._row(track, end, pane, Status.FINAL))
+            elif row is not None:
+                if row.packed != total(end):
+                    out.append(self._row(track, end, pane, Status.REVISED))
+            elif total(end - step) != total(end):
+                out.append(self._row(track, end, pane, Status.FINAL))
+        if CHECK in entries:
+            end = track.grid.next_end(pane)
+            shown = 0 if track.latest is None else rows[track.latest].packed
+            if shown != total(end):
+                out.append(self._row(track, end, pane, Status.PROVISIONAL))
+                self._calendar.enter(track.grid.due(end), track, end)
+        if PRUNE in entries:
+            self._prune(track, pane)
+
+    def _row(self, track: Track, end: int, pane: int, status: Status) -> Reading:
+        packed, before = track.rung.total(end), track.rows.get(end)
+        revision = 0 if before is None else before.revision + 1
+        track.rows[end] = Row(revision, packed)
+        if track.latest is None or end > track.latest:
+            track.latest = end
+        metric = track.plan.metric
+        found, bins = track.plan.valued(packed)
+        return Reading(
+            metric=metric.name,
+            metric_version=track.series.metric,
+            dimension=track.series.dimension,
+            key=track.series.key,
+            window=track.grid.window.name,
+            window_end=end,
+            as_of=pane,
+            revision=revision,
+            status=status,
+            quality=found.quality,
+            n=found.n,
+            value=found.value,
+            lo=found.lo,
+            hi=found.hi,
+            level=metric.level,
+            method=found.method,
+            bins=bins,
+            catalogue_hash=self._hash,
+        )
+
+    def _prune(self, track: Track, pane: int) -> None:
+        """Forget buckets and rows that no window in reach needs, and the whole series once nothing is left."""
+        track.rung.prune(track.grid.kept(pane))
+        recountable = track.grid.recountable(pane)
+        for end in [end for end in track.rows if end < recountable and end != track.latest]:
+            del track.rows[end]
+        if track.rung.buckets or (track.latest is not None and track.latest >= recountable):
+            self._calendar.enter(track.grid.pruning(pane), track, PRUNE)
+            return
+        track.rows.clear()
+        track.latest = None
+        track.pruning = False
+        tracks = self._series[track.series]
+        if not any(other.pruning for other in tracks):
+            del self._series[track.series]
+
+    def freeze(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        return {
+            "dirty": self.dirty,
+            "series": [
+                [
+                    *series,
+                    [[_frozen_buckets(track), _frozen_rows(track), track.latest, track.pruning] for track in tracks],
+                ]
+                for series, tracks in sorted(self._series.items())
+            ],
+            "calendar": [
+                [pane, *track.series, track.windex, sorted(entries)]
+                for pane, waiting in self._calendar.items()
+                for track, entries in sorted(waiting, key=lambda pair: pair[0].order)
+            ],
+        }
+
+    def thaw(self, state: Mapping[str, Any]) -> None:
+        """Take the state of `freeze`."""
+        self.dirty = dict(state["dirty"])
+        for metric, dimension, key, frozen in state["series"]:
+            series = SeriesKey(metric, dimension, key)
+            plan = self.plans[metric]
+            tracks = self._series[series] = [Track(series, windex, plan) for windex in range(len(plan.grids))]
+            for track, (buckets, rows, latest, pruning) in zip(tracks, frozen, strict=True):
+                track.rung.buckets = {bucket: from_bytes(raw) for bucket, raw in buckets}
+                track.rows = {end: Row(revision, from_bytes(raw)) for end, revision, raw in rows}
+                track.latest, track.pruning = latest, pruning
+        for pane, metric, dimension, key, windex, entries in state["calendar"]:
+            track = self._series[SeriesKey(metric, dimension, key)][windex]
+            for entry in entries:
+                self._calendar.enter(pane, track, entry)
+
+
+def _frozen_buckets(track: Track) -> Iterable[tuple[int, bytes]]:
+    return [(bucket, to_bytes(packed)) for bucket, packed in sorted(track.rung.buckets.items())]
+
+
+def _frozen_rows(track: Track) -> Iterable[tuple[int, int, bytes]]:
+    return [(end, row.revision, to_bytes(row.packed)) for end, row in sorted(track.rows.items())]

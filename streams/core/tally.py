@@ -1,0 +1,225 @@
+"""Panes, repeats and blocks of one source partition: a pure function of its log.
+
+A pane closes when a later record's arrived time reaches its end; a stretch without records closes as one empty block.
+Blocks that are made again, from whatever state a block has left behind, are equal byte for byte.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from schemas.arrival import SENT_SLACK_MS
+from schemas.blocks import EMPTY, Block, Cells
+from schemas.catalogue import Catalogue
+from schemas.errors import ContractError
+from schemas.repeats import RepeatFilter, id_words
+from streams.core.counting import count_events
+from streams.core.merging import merged
+from streams.core.canonical import Ints
+
+NO_SENT = -1
+DISPUTE = "dispute"
+_FOLD_ROWS = 200_000
+
+
+class RecordKind(IntEnum):
+    EVENT = 0
+    TICK = 1
+    UNDECODABLE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Consecutive records of a partition as columns; `sent_ms` is NO_SENT where a record does not say when it was sent.
+
+    `frame` (see counting.FRAME_SCHEMA) and `disputes` have a row for each record of kind EVENT.
+    """
+
+    offsets: Ints
+    append_ms: Ints
+    sent_ms: Ints
+    kinds: NDArray[np.int8]
+    frame: pl.DataFrame
+    disputes: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TallyState:
+    """What a block leaves behind: the last pane closed (0: none), the arrived time so far, the offset to read on from."""
+
+    to: int = 0
+    arrived: int = 0
+    next_offset: int = 0
+
+
+class Dispute(NamedTuple):
+    """A dispute in the log; `pane` is the end of the pane in which it arrived."""
+
+    event_id: str
+    touchpoint: str | None
+    occurred_at: int
+    pane: int
+
+
+def arrived_of(run: Run, previous_ms: int) -> Ints:
+    """Return the arrived times of a run that follows records which arrived until `previous_ms`; see schemas.arrival."""
+    bounded = np.where(
+        run.sent_ms == NO_SENT, run.append_ms, np.minimum(run.append_ms, run.sent_ms + SENT_SLACK_MS)
+    )
+    arrived: Ints = np.maximum(np.maximum.accumulate(bounded), previous_ms)
+    return arrived
+
+
+def panes_of(arrived: Ints, pane_ms: int) -> Ints:
+    """Return the ends of the panes that hold these times."""
+    return (arrived // pane_ms + 1) * pane_ms
+
+
+def disputes_of(run: Run, panes: Ints, first: NDArray[np.bool_] | None = None) -> list[Dispute]:
+    """Return the disputes of a run that are no probes; of those that are no repeats (`first`, by event) where given."""
+    chosen = run.disputes if first is None else run.disputes & first
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return []
+    at = panes[run.kinds == RecordKind.EVENT][rows].tolist()
+    named = run.frame[rows].select(
+        "event_id", "touchpoint", "occurred_at", pl.col("traits").struct.field("probe").alias("probe")
+    )
+    return [
+        Dispute(one, touchpoint, occurred_at, pane)
+        for (one, touchpoint, occurred_at, probe), pane in zip(named.iter_rows(), at, strict=True)
+        if not probe
+    ]
+
+
+class PartitionTally:
+    """Turn the records of one partition into blocks; feed it every record from `state.next_offset` on, in order.
+
+    `live`: the lane of the topic; `repeat_filter`: None where the topic has none. `state` moves with each block.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        topic_id: str,
+        partition: int,
+        catalogue: Catalogue,
+        pane_ms: int,
+        live: bool,
+        repeat_filter: RepeatFilter | None,
+        state: TallyState,
+    ) -> None:
+        self.topic, self.topic_id, self.partition = topic, topic_id, partition
+        self.state = state
+        self.arrived = state.arrived
+        self.pane: int | None = None
+        """End of the pane that is open; None before the first record."""
+        self.disputes: list[Dispute] = []
+        """Disputes found, the newest last; whoever forwards them clears the list."""
+        self._catalogue, self._catalogue_hash = catalogue, catalogue.hash
+        self._pane_ms, self._live, self._filter = pane_ms, live, repeat_filter
+        self._remembered = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._frames: list[pl.DataFrame] = []
+        self._rows = 0
+        self._parts: list[Cells] = []
+        self._events = self._repeats = self._ticks = self._undecodable = 0
+
+    def remember(self, run: Run) -> None:
+        """Take the ids of records before `state.next_offset` into the repeat filter; before anything is fed."""
+        if self._filter is None or not len(run):
+            return
+        arrived = arrived_of(run, self._remembered)
+        self._remembered = int(arrived[-1])
+        self._filter.first(id_words(run.frame["event_id"].to_list()), arrived[run.kinds == RecordKind.EVENT])
+
+    def feed(self, run: Run) -> list[Block]:
+        """Take the next records; return the blocks that they close, oldest first."""
+        if not len(run):
+            return []
+        arrived = arrived_of(run, self.arrived)
+        panes = panes_of(arrived, self._pane_ms)
+        is_event = run.kinds == RecordKind.EVENT
+        first = self._first(run, arrived[is_event])
+        if self._live:
+            self.disputes += disputes_of(run, panes, first)
+        rows = np.concatenate(([0], np.cumsum(is_event)))
+        blocks: list[Block] = []
+        starts = np.flatnonzero(np.diff(panes, prepend=-1))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(run)], strict=True):
+            blocks += self._reach(int(panes[start]), int(run.offsets[start]))
+            self._take(run, start, end, int(rows[start]), int(rows[end]), first)
+            self.arrived = int(arrived[end - 1])
+        return blocks
+
+    def _first(self, run: Run, arrived: Ints) -> NDArray[np.bool_]:
+        if self._filter is None:
+            return np.ones(run.frame.height, dtype=np.bool_)
+        return self._filter.first(id_words(run.frame["event_id"].to_list()), arrived)
+
+    def _take(self, run: Run, start: int, end: int, row: int, row_end: int, first: NDArray[np.bool_]) -> None:
+        kinds, kept = run.kinds[start:end], first[row:row_end]
+        self._ticks += int((kinds == RecordKind.TICK).sum())
+        self._undecodable += int((kinds == RecordKind.UNDECODABLE).sum())
+        if row == row_end:
+            return
+        fresh = int(kept.sum())
+        self._events += fresh
+        self._repeats += len(kept) - fresh
+        frame = run.frame.slice(row, row_end - row)
+        if fresh < len(kept):
+            frame = frame.filter(pl.Series(kept))
+        self._frames.append(frame)
+        self._rows += fresh
+        if self._rows > _FOLD_ROWS:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Count what is held as rows, so that a pane of any size needs little memory."""
+        if self._rows:
+            frame = pl.concat(self._frames) if len(self._frames) > 1 else self._frames[0]
+            self._parts.append(count_events(frame, self._catalogue, live=self._live))
+        self._frames, self._rows = [], 0
+
+    def _reach(self, pane: int, offset: int) -> list[Block]:
+        """Close what lies before `pane`, in which the record at `offset` arrived."""
+        if pane == self.pane:
+            return []
+        if pane <= (self.pane or self.state.to):
+            raise ContractError(
+                "arrived_went_back",
+                f"{self.topic}-{self.partition} offset {offset}: pane {pane} is closed already",
+                "the committed metadata does not belong to this log",
+            )
+        blocks = []
+        if self.pane is not None:
+            self._fold()
+            blocks.append(self._close(self.pane, self.pane, offset))
+        step = self._pane_ms
+        if self.state.to == 0:
+            blocks.append(self._close(0, pane - step, offset))
+        elif pane > self.state.to + step:
+            blocks.append(self._close(self.state.to + step, pane - step, offset))
+        self.pane = pane
+        return blocks
+
+    def _close(self, from_pane: int, to_pane: int, next_offset: int) -> Block:
+        block = Block(
+            topic=self.topic, topic_id=self.topic_id, partition=self.partition,
+            from_pane=from_pane, to_pane=to_pane, pane_ms=self._pane_ms,
+            arrived_ms=self.arrived, next_offset=next_offset, catalogue_hash=self._catalogue_hash,
+            cells=merged(self._parts) if self._parts else EMPTY,
+            events=self._events, repeats=self._repeats, ticks=self._ticks, undecodable=self._undecodable,
+        )  # fmt: skip
+        self.state = TallyState(to=to_pane, arrived=self.arrived, next_offset=next_offset)
+        self._begin()
+        return block

@@ -1,0 +1,303 @@
+"""Stage 1, the tally: event records in, one closed block per source partition and pane out.
+
+Order of things: disputes and blocks are acknowledged, then the offset behind the last block is committed with its meaning.
+A restart therefore begins with the first record of a pane, and publishes at most blocks that the judge has already seen.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from schemas import blocks
+from schemas.arrival import TICK_KEY, sent_header
+from schemas.blocks import Block
+from schemas.catalogue import Catalogue, load
+from schemas.clock import Clock, system_clock
+from schemas.codec import Kind, encode
+from schemas.errors import ContractError
+from schemas.killpoint import KillPoints
+from schemas.outputs import DecisionKind, decision_to_record, output_to_record
+from schemas.readiness import Readiness
+from schemas.repeats import RepeatFilter
+from schemas.settings import Settings
+from schemas.telemetry import Telemetry
+from schemas.topics import ADMITTED, IMMEDIATE, SOURCES, TALLIES, Topic
+from streams.core.disputes import adoption, dispute_rule, opened
+from streams.core.tally import NO_SENT, Dispute, PartitionTally, Run, TallyState, arrived_of, disputes_of, panes_of
+from streams.counted_log import check_log
+from streams.host import Host, RevokedError, run_stage
+from streams.intake import Committed, Records
+from streams.runs import runs_of
+from streams.ticking import Ticker
+from streams.topic_ids import find_topics
+from streams.warming import Stretch, WarmUp
+
+log = logging.getLogger(__name__)
+
+NAME = "tally"
+KILL_POINT = "tally.after_block"
+WARM = "repeat_filter"
+HELD_RECORDS = 500_000
+WAIT_S = 0.1
+BATCH_BYTES = 1 << 20
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """The meaning of a committed offset: the last pane closed and the arrived time so far, of which topic."""
+
+    to: int
+    arrived: int
+    topic_id: str
+
+
+def state_of(tp: TopicPartition, offset: int, metadata: str, topic_id: str) -> TallyState:
+    """Return where a committed offset says that a partition was left. Raises ContractError if it belongs to something else."""
+    where = f"{tp.topic}-{tp.partition}"
+    try:
+        position = msgspec.json.decode(metadata, type=Position)
+    except msgspec.DecodeError as error:
+        raise ContractError(
+            "bad_position", f"{where}: the committed offset says {metadata!r}", "nobody else may commit for this group"
+        ) from error
+    if position.topic_id != topic_id:
+        raise ContractError(
+            "topic_recreated",
+            f"{where} was topic {position.topic_id}, now it is {topic_id}",
+            "its events are gone: start a new installation with another topic_prefix",
+        )
+    return TallyState(to=position.to, arrived=position.arrived, next_offset=offset)
+
+
+class TallyStage:
+    """The stage of streams/host.py that counts."""
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, telemetry: Telemetry, readiness: Readiness, clock: Clock
+    ) -> None:
+        self._settings, self._catalogue, self._readiness, self._clock = settings, catalogue, readiness, clock
+        self._telemetry = telemetry
+        self._kill = KillPoints(settings.kill_point)
+        self._prefix = settings.topic_prefix
+        self._sources: dict[str, Topic] = {self._prefix + one.name: one for one in SOURCES}
+        self._rule = dispute_rule(catalogue)
+        self._ids: dict[str, str] = {}
+        self._ticker = Ticker(settings.pane_ms)
+        self._ticks: set[asyncio.Future[object]] = set()
+        self._producer: AIOKafkaProducer | None = None
+        self._host: Host | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tallies: dict[TopicPartition, PartitionTally] = {}
+        self._warm_up: WarmUp | None = None
+        self._held: dict[TopicPartition, list[Run]] = {}
+        self._held_arrived: dict[TopicPartition, int] = {}
+
+    # --- assignment ------------------------------------------------------------------------------------------------
+
+    async def on_started(self, host: Host) -> None:
+        """Check that the log is ours, and connect the producer."""
+        self._host = host
+        names = [*self._sources, self._prefix + TALLIES.name, self._prefix + IMMEDIATE.name]
+        found = await asyncio.to_thread(find_topics, self._settings.kafka_bootstrap, names)
+        await check_log(self._settings, found, self._catalogue.hash)
+        self._ids = {name: one.topic_id for name, one in found.items()}
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=TALLIES.max_message_bytes,
+        )
+        await self._producer.start()
+
+    async def on_assigned(
+        self, partitions: Sequence[TopicPartition], committed: Committed
+    ) -> Mapping[TopicPartition, int]:
+        """Take up each partition where its last committed block ends; its repeat filter warms up meanwhile."""
+        assert self._host is not None
+        await self.on_revoked()
+        beginnings = await self._host.beginnings([tp for tp in partitions if tp not in committed])
+        for tp in partitions:
+            topic = self._sources[tp.topic]
+            window = topic.repeat_window_ms
+            self._tallies[tp] = PartitionTally(
+                topic.name,
+                self._ids[tp.topic],
+                tp.partition,
+                self._catalogue,
+                self._settings.pane_ms,
+                topic is not ADMITTED,
+                None if window is None else RepeatFilter(window),
+                state_of(tp, *committed[tp], self._ids[tp.topic]) if tp in committed else TallyState(next_offset=beginnings[tp]),
+            )
+        stretches = await self._stretches([tp for tp in partitions if tp in committed])
+        self._warm_up = WarmUp(self._settings.kafka_bootstrap, self._tallies, stretches)
+        self._say_warm()
+        return {tp: tally.state.next_offset for tp, tally in self._tallies.items()}
+
+    async def _stretches(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Stretch]:
+        """Return what each filter has to know again: from the offset for (arrived - W) up to the committed one."""
+        assert self._host is not None
+        times = {
+            tp: max(0, self._tallies[tp].state.arrived - window)
+            for tp in partitions
+            if (window := self._sources[tp.topic].repeat_window_ms) is not None
+        }
+        starts = await self._host.offsets_at(times) if times else {}
+        return {
+            tp: Stretch(start, self._tallies[tp].state.next_offset) for tp, start in starts.items() if start is not None
+        }
+
+    async def on_revoked(self) -> None:
+        """Forget all partitions and what is not yet a block."""
+        warm_up = self._warm_up
+        self._forget()
+        if warm_up is not None:
+            await warm_up.cancel()
+
+    async def on_stopped(self) -> None:
+        """Disconnect."""
+        await self.on_revoked()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    # --- records ---------------------------------------------------------------------------------------------------
+
+    async def on_records(self, batch: Mapping[TopicPartition, Records]) -> None:
+        """Count records; publish and commit the blocks that they close. Records of cold partitions wait, their disputes do not."""
+        runs = runs_of(batch)
+        for tp, run in runs.items():
+            self._show_sent(tp, run)
+        disputes = []
+        for tp in self._cold():
+            if tp in runs:
+                disputes += self._hold(tp, runs.pop(tp))
+        await self._feed(runs, disputes)
+        await self._feed_held()
+        while sum(len(run) for held in self._held.values() for run in held) > HELD_RECORDS:
+            assert self._warm_up is not None and self._host is not None
+            await self._warm_up.wait(WAIT_S)
+            if self._host.revoked:
+                raise RevokedError
+            await self._feed_held()
+
+    def _cold(self) -> set[TopicPartition]:
+        return set() if self._warm_up is None else self._warm_up.cold | self._held.keys()
+
+    def _hold(self, tp: TopicPartition, run: Run) -> list[Dispute]:
+        """Keep a run until its filter is warm; return its disputes, which may repeat: their ids tell."""
+        arrived = arrived_of(run, self._held_arrived.get(tp, self._tallies[tp].arrived))
+        self._held_arrived[tp] = int(arrived[-1])
+        self._held.setdefault(tp, []).append(run)
+        live = self._sources[tp.topic] is not ADMITTED
+        return disputes_of(run, panes_of(arrived, self._settings.pane_ms)) if live else []
+
+    async def _feed_held(self) -> None:
+        assert self._warm_up is not None
+        self._warm_up.check()
+        warm = [tp for tp in self._held if tp not in self._warm_up.cold]
+        for tp in warm:
+            for run in self._held.pop(tp):
+                await self._feed({tp: run}, [])
+        self._say_warm()
+
+    def _say_warm(self) -> None:
+        cold = self._cold()
+        if cold:
+            self._readiness.fail(WARM, f"{len(cold)} partitions are read again")
+        else:
+            self._readiness.ok(WARM)
+
+    async def _feed(self, runs: Mapping[TopicPartition, Run], disputes: list[Dispute]) -> None:
+        closed: list[tuple[TopicPartition, Block]] = []
+        for tp in sorted(runs):
+            tally = self._tallies[tp]
+            closed += [(tp, block) for block in tally.feed(runs[tp])]
+            disputes += tally.disputes
+            tally.disputes.clear()
+            await asyncio.sleep(0)
+        if disputes or closed:
+            await self._publish(disputes, [block for _, block in closed])
+        if closed:
+            self._kill.reached(KILL_POINT)
+            await self._commit({tp for tp, _ in closed})
+            for tp, block in closed:
+                self._say_closed(tp, block)
+
+    async def _publish(self, disputes: Sequence[Dispute], closed: Sequence[Block]) -> None:
+        """Publish in order and wait until all is acknowledged."""
+        sent = []
+        for dispute in disputes if self._rule is not None else ():
+            assert self._rule is not None
+            alarm = opened(dispute, self._rule)
+            value = encode(Kind.TRANSITION, output_to_record(alarm))
+            sent.append(await self._send(IMMEDIATE, alarm.alarm_id.encode(), value))
+            value = encode(Kind.DECISION, decision_to_record(adoption(alarm)))
+            sent.append(await self._send(TALLIES, DecisionKind.ADOPT.encode(), value))
+            self._telemetry.count("alarm_transitions_total", rule=alarm.rule, state=alarm.state)
+        for block in closed:
+            key = f"{block.topic_id}-{block.partition}".encode()
+            sent.append(await self._send(TALLIES, key, encode(Kind.BLOCK, blocks.to_record(block))))
+        for one in sent:
+            await one
+
+    async def _send(self, topic: Topic, key: bytes, value: bytes) -> "asyncio.Future[object]":
+        assert self._producer is not None
+        future: asyncio.Future[object] = await self._producer.send(
+            self._prefix + topic.name, value, key=key, partition=0, headers=[sent_header(self._clock())]
+        )
+        return future
+
+    async def _commit(self, partitions: set[TopicPartition]) -> None:
+        assert self._host is not None
+        offsets = {}
+        for tp in partitions:
+            tally = self._tallies[tp]
+            position = Position(to=tally.state.to, arrived=tally.state.arrived, topic_id=tally.topic_id)
+            offsets[tp] = (tally.state.next_offset, msgspec.json.encode(position).decode())
+        await self._host.commit(offsets)
+
+    def _say_closed(self, tp: TopicPartition, block: Block) -> None:
+        self._telemetry.count("blocks_total", stage=NAME, topic=tp.topic)
+        if block.repeats:
+            self._telemetry.count("repeats_total", block.repeats, stage=NAME, topic=tp.topic)
+        if block.undecodable:
+            self._telemetry.count("undecodable_total", block.undecodable, stage=NAME, topic=tp.topic)
+
+    def _show_sent(self, tp: TopicPartition, run: Run) -> None:
+        append_ms, sent_ms = int(run.append_ms[-1]), int(run.sent_ms[-1])
+        if sent_ms != NO_SENT:
+            labels = {"topic": tp.topic, "partition": str(tp.partition)}
+            self._telemetry.set("sent_clock_difference_seconds", (append_ms - sent_ms) / 1000, **labels)
+
+    # --- ticks -----------------------------------------------------------------------------------------------------
+
+    async def on_timer(self) -> None:
+        """Append the ticks that quiet partitions want; go on with what waited for its filter."""
+        assert self._host is not None and self._producer is not None
+        await self._feed_held()
+        for done in [one for one in self._ticks if one.done()]:
+            self._ticks.discard(done)
+            done.result()
+        now_ms = self._clock()
+        for tp, tally in self._tallies.items():
+            # Where records wait to be read, time comes with them.
+            if tp in self._held or self._host.backlog(tp) != 0 or not self._ticker.due(tp, tally.arrived, now_ms):
+                continue
+            tick = await self._producer.send(
+                tp.topic, None, key=TICK_KEY, partition=tp.partition, headers=[sent_header(now_ms)]
+            )
+            self._ticks.add(tick)
+            self._telemetry.count("ticks_total", topic=tp.topic)
+
+
+def run_tally(settings: Settings, telemetry: Telemetry, readiness: Readiness, clock: Clock = system_clock) -> int:
+    """Run stage 1 until it is asked to end or fails; return the exit code."""
+    stage = TallyStage(settings, load(settings.catalogue), telemetry, readiness, clock)
+    topics = [settings.topic_prefix + topic.name for topic in SOURCES]
+    return run_stage(settings, telemetry, readiness, NAME, topics, stage, clock)

@@ -1,0 +1,60 @@
+"""Filling repeat filters after a start: the ids of the last W of arrived time, read from the log itself."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from streams.core.tally import PartitionTally
+from streams.ranges import open_partition
+from streams.runs import runs_of
+
+log = logging.getLogger(__name__)
+
+
+class Stretch(NamedTuple):
+    """The offsets [start, end) of what a filter has to know again."""
+
+    start: int
+    end: int
+
+
+class WarmUp:
+    """Fill the filters of partitions, one after the other, while the host goes on."""
+
+    def __init__(self, bootstrap: str, tallies: Mapping[TopicPartition, PartitionTally], stretches: Mapping[TopicPartition, Stretch]):
+        self._bootstrap, self._tallies = bootstrap, tallies
+        self._stretches = stretches
+        self.cold = {tp for tp, stretch in stretches.items() if stretch.start < stretch.end}
+        self._task = asyncio.create_task(self._run()) if self.cold else None
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for the end, at most so long."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=timeout_s)
+
+    async def cancel(self) -> None:
+        """Stop; the filters are of no use then."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        ids = 0
+        for tp in sorted(self.cold):
+            start, end = self._stretches[tp]
+            async with open_partition(self._bootstrap, tp) as reader:
+                async for records in reader.read(max(start, reader.first), end):
+                    run = runs_of({tp: records})[tp]
+                    self._tallies[tp].remember(run)
+                    ids += run.frame.height
+                    await asyncio.sleep(0)
+            self.cold.discard(tp)
+        log.info("repeat filters know %d ids again", ids)
