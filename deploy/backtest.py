@@ -1,7 +1,7 @@
 """`barometer backtest`: the pure engine over a file of native events, without a broker.
 
-What stage 1 and the gate do to the topics is done to the file: events in order of arrival, repeats dropped by the id rule,
-panes of arrived time. So final readings and transitions are those that the live way gives for the same arrivals.
+What stage 1 and the gate do to the topics is done to the file: events in order of arrival, repeats dropped by the id
+rule, panes of arrived time. So final readings and transitions are those that the live way gives for the same arrivals.
 """
 
 import sys
@@ -134,7 +134,7 @@ class Backtest:
         return out
 
     def _without_repeats(self, arrivals: list[Arrival]) -> list[Arrival]:
-        """Leave out what stage 1 (live: an id that the topic had within its window) and the gate (any known id) leave out."""
+        """Leave out what stage 1 (live: an id the topic had within its window) and the gate (any known id) leave out."""
         window = {channel: topic.repeat_window_ms or 0 for channel, topic in LIVE.items()}
         seen: dict[tuple[str, str], int] = {}
         known: set[str] = set()
@@ -190,7 +190,7 @@ class Backtest:
         decisions: Sequence[Decision],
         end: int,
     ) -> Iterator[Output]:
-        """Judge every pane in order: its decisions, then its cells; a dispute is told with the pane in which it came."""
+        """Judge every pane in order: its decisions, then its cells; a dispute is told in the pane in which it came."""
         engine, pane_ms = self.engine, self._pane_ms
         waiting: dict[int, list[Decision]] = {}
         first = min((*cells, *told), default=end)

@@ -7,6 +7,9 @@ import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+TALKATIVE = ("kafka", "kafka.cluster", "aiokafka", "faust", "mode")
+"""Libraries that set their own level below warning."""
+
 
 def configure(process: str, level: str) -> None:
     """Send structlog and the libraries' loggers to stderr as JSON lines."""
@@ -30,3 +33,5 @@ def configure(process: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(renderer)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for talkative in TALKATIVE:
+        logging.getLogger(talkative).setLevel(logging.WARNING)

@@ -88,7 +88,7 @@ class Positions:
         """Return (topic, partition) -> end offset."""
         partitions = [TopicPartition(self._prefix + t.name, p) for t in topics for p in range(t.partitions)]
         found = self._asked(lambda: self._admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST)))
-        return {(tp.topic.removeprefix(self._prefix), tp.partition): offset for tp, offset in found.items()}
+        return {(tp.topic.removeprefix(self._prefix), tp.partition): one.offset for tp, one in found.items()}
 
     def of(self, group: str) -> list[Position]:
         """Return the positions of a group in every partition that it reads; never committed: offset 0."""

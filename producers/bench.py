@@ -24,7 +24,7 @@ from schemas.settings import Settings, keys_of
 from schemas.telemetry import Telemetry
 
 ROUNDS = 5
-CONNECTIONS = 4
+CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,8 +196,8 @@ class Publisher:
                         bootstrap_servers=self._settings.kafka_bootstrap, client_id="barometer-publisher-probe",
                         request_timeout_ms=5_000, bootstrap_timeout_ms=5_000,
                     )  # fmt: skip
-                found = set(admin.list_topics())
-                missing = sorted(set(self._names.values()) - found)
+                described = admin.describe_topics(sorted(self._names.values()))
+                missing = sorted(topic["name"] for topic in described if topic["error_code"])
                 if missing:
                     self._fail(f"missing topics: {', '.join(missing)}; run `barometer topics apply`")
                 else:

@@ -80,7 +80,12 @@ def _decode_all(values: Sequence[bytes | None]) -> pa.Table | None:
     table = pa.Table.from_batches([batch])
     if not pc.all(pc.equal(table.column(_END_FIELD), END)).as_py():
         return None
-    return table.drop_columns([_END_FIELD]).cast(_arrow_schema())
+    events = table.drop_columns([_END_FIELD]).cast(_arrow_schema())
+    try:
+        events.validate(full=True)  # pyruhvro lets strings through that are no UTF-8
+    except pa.ArrowInvalid:
+        return None
+    return events
 
 
 def _zigzag(number: int) -> bytes:

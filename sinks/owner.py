@@ -1,11 +1,15 @@
 """Who owns a sink's partitions: all of them one member, the one that has been there longest; the others stand by.
 
-A group hands out generations, and a commit of an old one is refused: the journal before each insert is such a commit, so a
-paused owner learns there that it is none any more. (A lock file would bind the standby to this machine, and a paused
-process would hold it.)
+On one machine a lock file in the data folder says who runs; a restart under the same name takes its place in the group over
+at once. Between machines the group decides: it hands out generations, and a commit of an old one is refused. The journal
+before each insert is such a commit, so a paused owner learns there that it is none any more.
 """
 
+import fcntl
+import os
+import socket
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.cluster import ClusterMetadata
@@ -13,6 +17,35 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
 VERSION = 0
+
+
+class Lease:
+    """A lock that ends with its process. `member` is the name under which its holder stands in the group."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file = folder.absolute() / "leases" / f"{name}.lock"
+        self._descriptor: int | None = None
+        self.member = f"{socket.gethostname()}:{self._file}"
+
+    def take(self) -> bool:
+        """Take the lease if nobody holds it; return whether this process has it."""
+        if self._descriptor is not None:
+            return True
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def sole_owner(since_ms: int) -> type[AbstractPartitionAssignor]:

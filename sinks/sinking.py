@@ -1,7 +1,6 @@
 """Sinks as members of their consumer groups: one owns all partitions of its table and fills it, others stand by."""
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from schemas.telemetry import Telemetry
 from schemas.topics import sink_group
 from sinks.clickhouse import connect
 from sinks.insert import Inserter, check_token_window
-from sinks.owner import NotOwnerError, Ownership, sole_owner
+from sinks.owner import Lease, NotOwnerError, Ownership, sole_owner
 from sinks.positions import FETCH_WAIT_MS
 from sinks.session import Session, Work
 from sinks.tables import REJECTED_TABLE, TABLES, Table
@@ -28,6 +27,7 @@ HEARTBEAT_MS = 1_000
 LONGEST_POLL_MS = 24 * 3_600_000
 """A vector may wait for ClickHouse as long as it takes; heartbeats go on meanwhile."""
 PARTITION_FETCH_BYTES = 16 << 20
+STANDBY_S = 0.1
 
 
 class Sink:
@@ -49,11 +49,25 @@ class Sink:
             kill=KillPoints(settings.kill_point),
         )
         self._check = f"sink {table.name}"
+        self._lease = Lease(Path(settings.data_dir), f"{settings.topic_prefix}{table.name}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fill the table until `stop`. Any exception means: this process must end; nothing was committed past it."""
         work = self._work
         work.readiness.fail(self._check, "starts")
+        while not self._lease.take():
+            work.readiness.fail(self._check, "stands by: another process of this data folder fills the table")
+            await asyncio.sleep(STANDBY_S)
+            if stop.is_set():
+                return
+        try:
+            await self._fill(stop)
+        finally:
+            work.inserter.close()
+            self._lease.release()
+
+    async def _fill(self, stop: asyncio.Event) -> None:
+        work = self._work
         store = Inserter(lambda: connect(work.settings), work.telemetry, work.readiness, lambda: None)
         try:
             await store.ask(self._check_windows)
@@ -64,7 +78,7 @@ class Sink:
             while not stop.is_set():
                 if not work.ownership.begin():
                     work.readiness.fail(self._check, "stands by: another member of the group fills the table")
-                    await asyncio.sleep(FETCH_WAIT_MS / 1000)
+                    await asyncio.sleep(STANDBY_S)
                     continue
                 try:
                     session = await Session.begin(work, consumer)
@@ -74,23 +88,23 @@ class Sink:
                     await session.flush()
                 except NotOwnerError:
                     work.readiness.fail(self._check, "lost its partitions to another member")
-                    await asyncio.sleep(FETCH_WAIT_MS / 1000)
+                    await asyncio.sleep(STANDBY_S)
         finally:
             await consumer.stop()
-            work.inserter.close()
 
     def _check_windows(self, client: Client) -> None:
         for name in sorted({self._work.table.name, REJECTED_TABLE}):
             check_token_window(client, name, self._work.settings.sink_flush_s)
 
     async def _join(self) -> AIOKafkaConsumer:
+        """Join the group. A restart under the same name takes its place over at once and fences the one that had it."""
         work = self._work
         group = work.prefix + sink_group(work.table.name)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=work.settings.kafka_bootstrap,
             group_id=group,
             client_id=group,
-            group_instance_id=f"{socket.gethostname()}:{Path(work.settings.data_dir).absolute()}",
+            group_instance_id=self._lease.member,
             partition_assignment_strategy=[sole_owner(work.clock())],
             isolation_level="read_committed",
             enable_auto_commit=False,

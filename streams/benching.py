@@ -20,7 +20,8 @@ def bench_tally(
     records: Sequence[ConsumerRecord[bytes, bytes]], catalogue: Catalogue, pane_ms: int = 10_000, batch: int = BATCH
 ) -> float:
     """Return how many records of one partition stage 1 takes per CPU-second: decode, repeats, counts, blocks, encoding."""
-    tally = PartitionTally("bench", "bench", 0, catalogue, pane_ms, True, RepeatFilter(14 * DAY_MS), TallyState())
+    live = True
+    tally = PartitionTally("bench", "bench", 0, catalogue, pane_ms, live, RepeatFilter(14 * DAY_MS), TallyState())
     began = time.process_time()
     for at in range(0, len(records), batch):
         run = runs_of({0: records[at : at + batch]})[0]

@@ -2,7 +2,7 @@
 
 pyruhvro decodes a list of records at once, but fails as a whole on a bad one, accepts trailing bytes and text that is no UTF-8,
 and may panic. So each record gets an end mark that must come out again, text is checked, and a list that fails is halved until
-the bad record stands alone; there schemas.codec decides. A test holds that both agree on every record.
+few are left; of those schemas.codec decides one by one. A test holds that both agree on every record.
 """
 
 import json
@@ -23,6 +23,8 @@ from streams.core.counting import FRAME_SCHEMA, frame_of
 HEADER = bytes(1) + int(Kind.EVENT).to_bytes(4, "big")
 END = -0x2B6D_79E3_5A11_C0DE
 _END_FIELD = "end_mark"
+FEW = 128
+"""Records that are decoded one by one when they fail together; a call for fewer costs more than that."""
 
 
 def zigzag(number: int) -> bytes:
@@ -47,38 +49,48 @@ class Decoded(NamedTuple):
 
 def decode_events(values: Sequence[bytes | None]) -> Decoded:
     """Return the events among the values of records (ticks left out by the caller)."""
-    good = np.ones(len(values), dtype=np.bool_)
+    framed = [one for one in values if one is not None and one.startswith(HEADER)]
+    good = np.ones(len(framed), dtype=np.bool_)
     frames: list[pl.DataFrame] = []
-    _decode(values, 0, frames, good)
+    _decode(framed, 0, frames, good)
+    if len(framed) < len(values):
+        among = np.array([one is not None and one.startswith(HEADER) for one in values], dtype=np.bool_)
+        among[among] = good
+        good = among
     if not frames:
-        return Decoded(pl.DataFrame(schema=FRAME_SCHEMA), good)
+        return Decoded(frame_of([]), good)
     return Decoded(frames[0] if len(frames) == 1 else pl.concat(frames), good)
 
 
-def _decode(values: Sequence[bytes | None], at: int, frames: list[pl.DataFrame], good: NDArray[np.bool_]) -> None:
+def _decode(values: Sequence[bytes], at: int, frames: list[pl.DataFrame], good: NDArray[np.bool_]) -> None:
     if not values:
         return
     frame = _decode_all(values)
     if frame is not None:
         frames.append(frame)
-    elif len(values) == 1:
-        try:
-            frames.append(frame_of([decode_as(Kind.EVENT, values[0])]))
-        except UndecodableError:
-            good[at] = False
+    elif len(values) <= FEW:
+        frames.append(_decode_each(values, at, good))
     else:
         half = len(values) // 2
         _decode(values[:half], at, frames, good)
         _decode(values[half:], at + half, frames, good)
 
 
-def _decode_all(values: Sequence[bytes | None]) -> pl.DataFrame | None:
+def _decode_each(values: Sequence[bytes], at: int, good: NDArray[np.bool_]) -> pl.DataFrame:
+    records = []
+    for here, value in enumerate(values, at):
+        try:
+            records.append(decode_as(Kind.EVENT, value))
+        except UndecodableError:
+            good[here] = False
+    return frame_of(records)
+
+
+def _decode_all(values: Sequence[bytes]) -> pl.DataFrame | None:
     """Return the frame of records that are all well-formed events, else None."""
-    bodies = [one[HEADER_BYTES:] + END_BYTES for one in values if one is not None and one.startswith(HEADER)]
-    if len(bodies) != len(values):
+    if b"".join(values).find(END_BYTES) >= 0:
         return None
-    if b"".join(values).find(END_BYTES) >= 0:  # type: ignore[arg-type]  # none of them is None
-        return None
+    bodies = [one[HEADER_BYTES:] + END_BYTES for one in values]
     try:
         batch = pyruhvro.deserialize_array(bodies, _schema())
     except ValueError:

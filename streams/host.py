@@ -5,6 +5,7 @@ any exception ends the process with a non-zero code. A restart begins at the com
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -247,10 +248,8 @@ class Host:
             await self._stage.on_revoked()
 
     def _forget(self, name: Any, tp: TopicPartition) -> None:
-        try:
+        with contextlib.suppress(KeyError):  # never measured
             self._telemetry.forget(name, stage=self._name, topic=tp.topic, partition=str(tp.partition))
-        except KeyError:
-            pass  # never measured
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         self._epoch += 1
@@ -323,7 +322,6 @@ def run_stage(
 
     `topics` are full names, prefix included. The caller should leave the process with the code at once.
     """
-
     # Batches make millions of short-lived objects that hold no cycles; the collector's visits double the cost of a record.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -22,6 +22,7 @@ Committed = Mapping[TopicPartition, tuple[int, str]]
 POLL_S = 1.0
 FETCH_WAIT_MS = 50  # Faust's 1500 stall a worker for as long when some of its partitions are empty
 PARTITION_FETCH_BYTES = 1 << 20
+MAX_RECORDS = 20_000  # a batch keeps the loop for a fraction of a second
 NO_OFFSET = -1
 
 
@@ -60,6 +61,7 @@ class BulkThread(driver.AIOKafkaConsumerThread):
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            max_poll_records=MAX_RECORDS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),

@@ -95,9 +95,9 @@ class Transactions:
         self, records: Iterable[Record], *, group: str = "", partition: TopicPartition | None = None,
         position: Position | None = None, before: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        """Write all records and, if given, the position of `group` in `partition`; return when they are visible.
+        """Write all records and, if given, the position of `group` in `partition`; return when that is certain.
 
-        `before` is called when everything is sent and nothing is committed.
+        Readers may see it a moment later; whoever opens the id next sees all of it. `before` is called when everything is sent and nothing is committed.
 
         Raises ContractError when a newer owner has fenced this one, UnavailableError when the broker does not answer; after
         either nothing may be sent any more: what was written is known by reading the committed position.

@@ -24,7 +24,12 @@ class Stretch(NamedTuple):
 class WarmUp:
     """Fill the filters of partitions, one after the other, while the host goes on."""
 
-    def __init__(self, bootstrap: str, tallies: Mapping[TopicPartition, PartitionTally], stretches: Mapping[TopicPartition, Stretch]):
+    def __init__(
+        self,
+        bootstrap: str,
+        tallies: Mapping[TopicPartition, PartitionTally],
+        stretches: Mapping[TopicPartition, Stretch],
+    ) -> None:
         self._bootstrap, self._tallies = bootstrap, tallies
         self._stretches = stretches
         self.cold = {tp for tp, stretch in stretches.items() if stretch.start < stretch.end}

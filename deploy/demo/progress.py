@@ -18,7 +18,6 @@ class Step(Protocol):
         """Take the units done so far."""
 
 
-
 class Told:
     """Progress on a terminal, plain lines elsewhere."""
 
@@ -27,7 +26,7 @@ class Told:
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self._console.print(line, highlight=False)
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, what: str, total: int) -> Iterator[Step]:
@@ -53,6 +52,6 @@ def _lines(console: Console, what: str, total: int) -> Step:
         part = done * LINES // max(total, 1)
         if part > told:
             told = part
-            console.print(f"  {what}: {done} of {total}", highlight=False)
+            console.print(f"  {what}: {done} of {total}", highlight=False, soft_wrap=True)
 
     return step

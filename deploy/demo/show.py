@@ -21,7 +21,7 @@ def show(outcome: Outcome, month: Month, console: Console) -> None:
     console.print(_others(outcome.readings))
     console.print(_alarms(outcome.alarms, month))
     for problem in outcome.problems:
-        console.print(f"[bold red]failed[/] {problem}", highlight=False)
+        console.print(f"[bold red]failed[/] {problem}", highlight=False, soft_wrap=True)
     if not outcome.problems:
         console.print(
             "[bold green]all checks hold[/]: nothing lost, nothing twice, the drop found, nothing else alarmed"
@@ -34,6 +34,7 @@ def _conservation(outcome: Outcome, console: Console) -> None:
         f"[bold]{'=' if fits else '!'}[/] sent [bold]{outcome.sent}[/] = rows in feedback_events [bold]{outcome.rows}[/]"
         f" + repeats [bold]{outcome.repeats}[/] + rejected [bold]{outcome.rejected}[/]",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -41,9 +42,8 @@ def _satisfaction(readings: Sequence[Mapping[str, Any]], month: Month) -> Table:
     table = Table(title="Satisfaction: share of answers 4 or 5, with its 95 % interval", title_justify="left")
     table.add_column("shop")
     for _, title in FACES:
-        table.add_column(f"{title}", justify="right")
-        table.add_column("95 %", justify="right")
-        table.add_column("n", justify="right")
+        for column in (title, "95 %", "n"):
+            table.add_column(column, justify="right", no_wrap=True)
     found = {(one["key"], one["window"]): one for one in readings if one["metric"] == "csat"}
     shops = sorted({key for key, _ in found}, key=lambda key: (key == "*", key))
     for shop in shops:
@@ -58,7 +58,7 @@ def _satisfaction(readings: Sequence[Mapping[str, Any]], month: Month) -> Table:
 def _share(reading: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if reading is None or reading["value"] is None:
         return "no data", "", "0"
-    return f"{reading['value']:.1%}", f"{reading['lo']:.1%} to {reading['hi']:.1%}", str(reading["n"])
+    return f"{reading['value']:.1%}", f"{reading['lo']:.1%}-{reading['hi']:.1%}", str(reading["n"])
 
 
 def _others(readings: Sequence[Mapping[str, Any]]) -> Table:

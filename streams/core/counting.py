@@ -173,7 +173,7 @@ def _tables(
         rows, bins = _answered(answers, metric) if metric.question is not None else _happened(events, metric)
         welcome = np.array([one in metric.channels for one in events.channels])
         kept = welcome[events.channel[rows]]
-        parts += _grouped(events, rows[kept], bins[kept], metric, live, dimensions, names)
+        parts += _grouped(events, rows[kept], bins[kept], metric, names, live=live, dimensions=dimensions)
     return names, parts
 
 
@@ -241,7 +241,8 @@ def _happened(events: _Events, metric: Metric) -> tuple[Ints, Ints]:
 
 
 def _grouped(
-    events: _Events, rows: Ints, bins: Ints, metric: Metric, live: bool, dimensions: Collection[str] | None, names: list[Series]
+    events: _Events, rows: Ints, bins: Ints, metric: Metric, names: list[Series],
+    *, live: bool, dimensions: Collection[str] | None,
 ) -> list[Ints]:
     """Return the counts of one metric in each of its dimensions (columns as for `canonical`); append the series to `names`."""
     if not len(rows):

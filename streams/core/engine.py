@@ -101,7 +101,7 @@ class Engine:
         return self._book.unknown
 
     def advance(self, pane: int, cells: Cells) -> list[Output]:
-        """Judge all panes up to `pane`, the last with `cells`, those between quiet; a pane's readings come before its alarms.
+        """Judge all panes up to `pane`, the last with `cells`, those between quiet; readings of a pane precede its alarms.
 
         Raises ContractError if `pane` was judged before or is no pane; the state is then as it was.
         """
@@ -153,7 +153,7 @@ class Engine:
         return heard
 
     def decide(self, decision: Decision, *, before: int | None = None) -> list[Output]:
-        """Apply a renewal, resolution or adoption before the next pane is judged; return the transitions that it causes.
+        """Apply a renewal, resolution or adoption before the next pane is judged; return the transitions it causes.
 
         `before` names that pane where none was judged yet; else it follows from the last one.
         """

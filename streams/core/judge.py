@@ -1,7 +1,7 @@
 """The judge: the tallies log in, numbered outputs out. Everything it does is a function of the log's order.
 
-A pane is judged when the blocks of all sources reach it. Of each source it keeps how far its blocks reached: what is at or
-below is a block published again, and skipped; what begins beyond the next pane means that blocks are lost, and stops.
+A pane is judged when the blocks of all sources reach it. Of each source it keeps how far its blocks reached: what is at
+or below is a block published again, and skipped; what begins beyond the next pane means lost blocks, and stops.
 """
 
 from heapq import heappop, heappush
@@ -69,7 +69,7 @@ class Judge:
         return min(self.sources, key=lambda source: -1 if source.to is None else source.to, default=None)
 
     def feed(self, record: Block | Decision) -> list[Output]:
-        """Take the next record of the log and return what it makes due. Raises ContractError: the log and we disagree, stop."""
+        """Take the next record of the log and return what it makes due. Raises ContractError where the log is not ours: stop."""
         out = self._block(record) if isinstance(record, Block) else self._decision(record)
         for output in out:
             self.seq += 1

@@ -1,9 +1,9 @@
 """Window settlement: when a changed window becomes a provisional, final or revised row.
 
 Rows are sparse: the value at an end without a row is that of the nearest earlier end.
-- Provisional: the next end of a series that changed, when its bins differ from the latest row; one a provisional step at most.
+- Provisional: the next end of a series that changed, if its bins differ from the latest row; at most one a step.
 - Final: at the first pane from end + lateness on, if the bins differ from those of the end before or the end has a row.
-- Revised: later, at once, when a late count changes an end that has a row; an end without one gets it by the rule above.
+- Revised: later, at once, if a late count changes an end that has a row; one without gets it by the rule above.
 A window that reaches back beyond its rung is dirty: counted, no row.
 
 What time alone can change stands in a calendar of due panes: cost follows the counts, and a run of quiet panes taken at

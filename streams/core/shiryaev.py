@@ -1,7 +1,7 @@
 """The weighted Shiryaev-Roberts statistic of one key, with quiet panes taken in one step.
 
 R <- (R + w * panes) * LR(pane) at a pane with evidence. While nothing has changed, R minus the injected w is a
-supermartingale as long as LR has mean <= 1: so alarms at R >= 1 never exceed, in expectation, the sum of the injected w.
+supermartingale as long as LR has mean <= 1: so alarms at R >= 1 never exceed, in expectation, what w has added.
 """
 
 from dataclasses import dataclass
@@ -51,8 +51,8 @@ class Statistic:
 class Evidence:
     """The answers since the estimated change.
 
-    The estimate is the maximum-likelihood one: the pane after the last at which the cumulative likelihood ratio stood at
-    its minimum, that is the start of the current run of a CUSUM of log ratios above 0. Source: Page 1954; Hinkley 1971.
+    The estimate is the maximum-likelihood one: the pane after the last at which the cumulative likelihood ratio was at
+    its minimum, that is where the current run of a CUSUM of log ratios above 0 began. Source: Page 1954; Hinkley 1971.
     """
 
     cumulated: float

@@ -17,9 +17,9 @@ from schemas.blocks import EMPTY, Block, Cells
 from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
 from schemas.repeats import RepeatFilter, id_words
+from streams.core.canonical import Ints
 from streams.core.counting import count_events
 from streams.core.merging import merged
-from streams.core.canonical import Ints
 
 NO_SENT = -1
 DISPUTE = "dispute"
@@ -112,7 +112,7 @@ class PartitionTally:
         partition: int,
         catalogue: Catalogue,
         pane_ms: int,
-        live: bool,
+        live: bool,  # noqa: FBT001 - one of two lanes
         repeat_filter: RepeatFilter | None,
         state: TallyState,
     ) -> None:

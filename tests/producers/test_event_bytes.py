@@ -36,7 +36,7 @@ _EVENTS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(_EVENTS)
 def test_bytes_equal_those_of_the_general_encoder(event: FeedbackEvent) -> None:
     assert encode(Kind.EVENT, to_record(event)) == event_bytes(event)

@@ -149,7 +149,7 @@ def test_broken_gzip_is_400(http: httpx.Client, body: bytes) -> None:
 
 def test_a_gzip_bomb_is_413_and_the_gateway_lives(http: httpx.Client, broker: Broker) -> None:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(300)) + squeeze.flush()
+    bomb = b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(100)) + squeeze.flush()
     answer = post(http, bomb)
     assert (413, "too_large") == (answer.status_code, answer.json()["error"])
     assert 202 == post(http, json.dumps(event())).status_code

@@ -19,9 +19,7 @@ times = st.integers(0, 10**13)
 def test_arrived_never_falls_and_runs_like_one_by_one(
     records: list[tuple[int, int | None]],
 ) -> None:
-    run = arrived_run(
-        0, [append for append, _ in records], [sent for _, sent in records]
-    )
+    run = arrived_run(0, [append for append, _ in records], [sent for _, sent in records])
     at, one_by_one = 0, []
     for append, sent in records:
         at = arrived(at, append, sent)
@@ -30,9 +28,7 @@ def test_arrived_never_falls_and_runs_like_one_by_one(
 
 
 @given(times, times)
-def test_a_broker_clock_that_runs_ahead_gains_at_most_a_minute_on_the_sender(
-    append: int, sent: int
-) -> None:
+def test_a_broker_clock_that_runs_ahead_gains_at_most_a_minute_on_the_sender(append: int, sent: int) -> None:
     assert arrived(0, append, sent) <= sent + SENT_SLACK_MS
 
 

@@ -40,9 +40,7 @@ rows = st.lists(
 
 
 @given(rows, st.randoms())
-def test_order_and_grouping_of_rows_make_no_difference(
-    given_rows: list[Row], random: object
-) -> None:
+def test_order_and_grouping_of_rows_make_no_difference(given_rows: list[Row], random: object) -> None:
     shuffled = list(given_rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     half = len(shuffled) // 2
@@ -57,10 +55,7 @@ def test_a_block_survives_the_wire(given_rows: list[Row]) -> None:
         topic="feedback.card.v1", topic_id="id", partition=1, from_pane=0, to_pane=10, pane_ms=10, arrived_ms=9,
         next_offset=4, catalogue_hash="h", cells=cells_of(given_rows), events=3,
     )  # fmt: skip
-    assert (
-        from_record(decode_as(Kind.BLOCK, encode(Kind.BLOCK, to_record(block))))
-        == block
-    )
+    assert from_record(decode_as(Kind.BLOCK, encode(Kind.BLOCK, to_record(block)))) == block
 
 
 def test_counts_that_cancel_vanish() -> None:

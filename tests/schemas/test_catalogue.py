@@ -27,17 +27,12 @@ def test_the_packaged_catalogue_holds_the_promised_metrics() -> None:
 def test_identity_changes_with_the_definition_and_not_with_the_owner() -> None:
     csat = PACKAGED.named("csat")
     assert msgspec.structs.replace(csat, box=(5,)).identity != csat.identity
-    assert (
-        msgspec.structs.replace(csat, owner="somebody else").identity == csat.identity
-    )
+    assert msgspec.structs.replace(csat, owner="somebody else").identity == csat.identity
 
 
 def test_the_hash_covers_alarm_rules() -> None:
     rule = msgspec.structs.replace(PACKAGED.alarm[0], p1=0.3)
-    assert (
-        msgspec.structs.replace(PACKAGED, alarm=[rule, PACKAGED.alarm[1]]).hash
-        != PACKAGED.hash
-    )
+    assert msgspec.structs.replace(PACKAGED, alarm=[rule, PACKAGED.alarm[1]]).hash != PACKAGED.hash
 
 
 METRIC = '[[metric]]\nname="m"\nversion=1\nowner="o"\ntitle="t"\n'
@@ -57,8 +52,7 @@ METRIC = '[[metric]]\nname="m"\nversion=1\nowner="o"\ntitle="t"\n'
         (METRIC + 'kind="count"\n[metric.lateness_ms]\n"1h"=9999999', "lateness"),
         (METRIC + 'kind="count"\n' + METRIC + 'kind="count"', "twice"),
         (
-            METRIC
-            + 'kind="count"\n[[alarm]]\nname="a"\nowner="o"\nkind="drop"\nmetric="m"\nseverity="page"',
+            METRIC + 'kind="count"\n[[alarm]]\nname="a"\nowner="o"\nkind="drop"\nmetric="m"\nseverity="page"',
             "share",
         ),
         ("not toml [", "catalogue"),

@@ -39,8 +39,7 @@ events = st.builds(
     text=st.none() | texts,
     attributes=st.dictionaries(texts, texts, max_size=3),
     text_ciphertext=st.none() | st.binary(max_size=10),
-    order=st.none()
-    | st.builds(event.Order, ref=texts, amount_minor=st.none() | st.integers(0, 2**40)),
+    order=st.none() | st.builds(event.Order, ref=texts, amount_minor=st.none() | st.integers(0, 2**40)),
 )
 
 
@@ -82,9 +81,7 @@ def test_any_bytes_are_a_record_or_undecodable_and_nothing_else(value: bytes) ->
         (b"\x00\x00\x00\x00\x01\xff\xff\xff\xff\xff", "bad_avro"),
     ],
 )
-def test_bytes_that_are_no_record_are_refused_by_reason(
-    value: bytes | None, reason: str
-) -> None:
+def test_bytes_that_are_no_record_are_refused_by_reason(value: bytes | None, reason: str) -> None:
     with pytest.raises(UndecodableError) as caught:
         decode(value)
     assert caught.value.reason == reason
@@ -131,9 +128,7 @@ def test_today_reads_what_every_earlier_schema_wrote(kind: Kind, version: str) -
     written_by = HISTORY / version / SCHEMA_FILES[kind]
     if not written_by.exists():  # the schema is younger than this version
         return
-    writer = fastavro.parse_schema(
-        json.loads(written_by.read_text("utf-8")), _force=True
-    )
+    writer = fastavro.parse_schema(json.loads(written_by.read_text("utf-8")), _force=True)
     reader = fastavro.parse_schema(json.loads(schema_text(kind)), _force=True)
     for _ in range(20):
         out = io.BytesIO()

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.repeats import RepeatFilter, id_words
 
-POOL = [
-    str(uuid.UUID(int=n * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128))
-    for n in range(40)
-] + ["x", "y-1", "é"]
+POOL = [str(uuid.UUID(int=n * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for n in range(40)] + ["x", "y-1", "é"]
 batches = st.lists(
     st.lists(st.tuples(st.sampled_from(POOL), st.integers(0, 30)), max_size=60),
     max_size=12,
@@ -21,18 +18,14 @@ batches = st.lists(
 def naive(rows: list[tuple[str, int]], window_ms: int) -> list[bool]:
     """Say which ids are first, by the rule: no earlier offset with the same id at most W before."""
     return [
-        not any(
-            other == one and at - before <= window_ms for other, before in rows[:offset]
-        )
+        not any(other == one and at - before <= window_ms for other, before in rows[:offset])
         for offset, (one, at) in enumerate(rows)
     ]
 
 
 @settings(max_examples=200)
 @given(batches, st.sampled_from([0, 1, 10, 100, 10_000]))
-def test_the_filter_obeys_the_rule_for_any_batches(
-    given_batches: list[list[tuple[str, int]]], window_ms: int
-) -> None:
+def test_the_filter_obeys_the_rule_for_any_batches(given_batches: list[list[tuple[str, int]]], window_ms: int) -> None:
     repeat_filter = RepeatFilter(window_ms, capacity=16)
     rows: list[tuple[str, int]] = []
     found: list[bool] = []
@@ -43,9 +36,7 @@ def test_the_filter_obeys_the_rule_for_any_batches(
             at += step
             here.append((one, at))
         words = id_words([one for one, _ in here])
-        found += repeat_filter.first(
-            words, np.array([t for _, t in here], dtype=np.int64)
-        ).tolist()
+        found += repeat_filter.first(words, np.array([t for _, t in here], dtype=np.int64)).tolist()
         rows += here
     assert found == naive(rows, window_ms)
 
@@ -54,9 +45,7 @@ def test_the_filter_obeys_the_rule_for_any_batches(
     st.lists(st.tuples(st.sampled_from(POOL), st.integers(0, 30)), max_size=80),
     st.integers(0, 80),
 )
-def test_where_the_batches_are_cut_makes_no_difference(
-    steps: list[tuple[str, int]], cut: int
-) -> None:
+def test_where_the_batches_are_cut_makes_no_difference(steps: list[tuple[str, int]], cut: int) -> None:
     ids = [one for one, _ in steps]
     arrived = np.cumsum([step for _, step in steps], dtype=np.int64)
     whole, parts = RepeatFilter(50, 16), RepeatFilter(50, 16)

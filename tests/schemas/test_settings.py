@@ -11,9 +11,7 @@ from schemas.settings import Settings, keys_of, load, shown, to_environ
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "barometer.toml"
     path.write_text("gateway_port = 9000\npane_ms = 1000\n")
-    settings = load(
-        {"BAROMETER_CONFIG": str(path), "BAROMETER_PANE_MS": "5000", "HOME": "/"}
-    )
+    settings = load({"BAROMETER_CONFIG": str(path), "BAROMETER_PANE_MS": "5000", "HOME": "/"})
     assert (settings.gateway_port, settings.pane_ms) == (9000, 5000)
 
 
@@ -47,9 +45,7 @@ def test_secrets_are_masked_when_shown() -> None:
         clickhouse_url="clickhouse://u:pw@h/b",
     )
     text = str(shown(settings))
-    assert not [
-        secret for secret in ("s3cret", "0123456789abcdef", "pw") if secret in text
-    ]
+    assert not [secret for secret in ("s3cret", "0123456789abcdef", "pw") if secret in text]
 
 
 def test_a_child_gets_the_same_settings() -> None:

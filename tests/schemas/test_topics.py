@@ -11,9 +11,7 @@ def test_a_live_topic_outlives_its_repeat_window_and_an_outage() -> None:
     for topic in LIVE.values():
         assert topic.repeat_window_ms is not None and topic.live_max_age_ms is not None
         assert topic.retention_ms >= topic.repeat_window_ms + LONGEST_OUTAGE_MS
-        assert (
-            topic.live_max_age_ms < topic.repeat_window_ms <= 2 * topic.live_max_age_ms
-        )
+        assert topic.live_max_age_ms < topic.repeat_window_ms <= 2 * topic.live_max_age_ms
 
 
 def test_every_source_has_broker_time_and_names_are_unique() -> None:
@@ -31,6 +29,4 @@ def test_old_events_take_the_history_lane() -> None:
 def test_every_window_fits_its_rung_with_its_lateness() -> None:
     for window in WINDOWS.values():
         assert window.length_ms + window.lateness_ms <= window.span_ms
-        assert (
-            window.length_ms % window.step_ms == 0 == window.step_ms % window.bucket_ms
-        )
+        assert window.length_ms % window.step_ms == 0 == window.step_ms % window.bucket_ms

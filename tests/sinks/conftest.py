@@ -1,5 +1,6 @@
 """Topics, tables and a sink process of their own for each test, on the session's real engines."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from schemas.clock import system_clock
 from schemas.codec import Kind, encode
 from schemas.event import Answer, Channel, FeedbackEvent, to_record
 from schemas.settings import Settings, to_environ
-from schemas.topics import TOPICS, Topic, sink_group
+from schemas.topics import LIVE, TOPICS, Topic, sink_group
 from sinks.clickhouse import connect
 from sinks.migrate import migrate
 
@@ -98,6 +99,14 @@ class Stand:
         finally:
             consumer.close()
         return {tp.partition: end for tp, end in found.items()}
+
+    def caught_up(self, table: str = "feedback_events", topic: Topic = LIVE[Channel.CARD]) -> bool:
+        """Return whether a sink has committed the end of every partition that holds records, nothing pending."""
+        done = self.committed(table, topic)
+        return all(
+            end == 0 or (p in done and done[p][0] == end and "pending" not in json.loads(done[p][1]))
+            for p, end in self.ends(topic).items()
+        )
 
     def count(self, what: str) -> Any:
         """Return the answer to SELECT `what`."""

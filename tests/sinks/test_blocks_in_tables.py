@@ -62,4 +62,6 @@ def test_blocks_published_again_after_a_restart_are_stored_once(stand: Stand) ->
 
 
 def sums(client: Client) -> list[tuple[int, int]]:
-    return client.execute("SELECT toUnixTimestamp64Milli(to_pane) AS pane, sum(count) FROM tallies GROUP BY pane ORDER BY pane")
+    return client.execute(
+        "SELECT toUnixTimestamp64Milli(to_pane) AS pane, sum(count) FROM tallies GROUP BY pane ORDER BY pane"
+    )

@@ -25,7 +25,9 @@ def _answer(dice: random.Random) -> Answer:
     low, high = _SCALES[question]
     if dice.random() < 0.1:
         high += 1
-    score = dice.choice([dice.uniform(low, high), float(dice.randint(int(low), int(high))), float(int(high) + 1), float("nan")])
+    score = dice.choice(
+        [dice.uniform(low, high), float(dice.randint(int(low), int(high))), float(int(high) + 1), float("nan")]
+    )
     if dice.random() < 0.8:
         score = float(dice.randint(int(low), int(high)))
     return Answer(question=question, score=score, scale_min=low, scale_max=high)

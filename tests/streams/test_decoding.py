@@ -45,7 +45,13 @@ def valid(event_maker):
 @settings(max_examples=40, deadline=None)
 def test_whole_envelopes_decode_alike(seed, size, event_maker):
     dice = random.Random(seed)
-    extra = {"order": ORDER, "also_known_as": ["a", "b"], "text_ciphertext": b"\x01plain", "corrects": "x", "retract": True}
+    extra = {
+        "order": ORDER,
+        "also_known_as": ["a", "b"],
+        "text_ciphertext": b"\x01plain",
+        "corrects": "x",
+        "retract": True,
+    }
     events = [event_maker(dice, **(extra if dice.random() < 0.3 else {})) for _ in range(size)]
     _assert_agreement([encode(Kind.EVENT, one) for one in events])
 
@@ -123,11 +129,18 @@ def _least():
     }  # fmt: skip
 
 
+def test_many_bad_records_among_many_good_ones_are_found_in_order(valid):
+    pool = [valid(seed) for seed in range(20)]
+    values = [pool[n % 20][:-3] if n % 37 == 5 else b"junk" if n % 53 == 7 else pool[n % 20] for n in range(2_000)]
+    decoded = decode_events(values)
+    assert [n % 37 != 5 and n % 53 != 7 for n in range(2_000)] == decoded.good.tolist()
+    expected = [decode_as(Kind.EVENT, one) for one, good in zip(values, decoded.good, strict=True) if good]
+    assert frame_of(expected).equals(decoded.frame)
+
+
 def test_a_good_batch_takes_one_call(valid, monkeypatch):
     calls = []
     real = decoding.pyruhvro.deserialize_array
-    monkeypatch.setattr(
-        decoding.pyruhvro, "deserialize_array", lambda *given: calls.append(1) or real(*given)
-    )
+    monkeypatch.setattr(decoding.pyruhvro, "deserialize_array", lambda *given: calls.append(1) or real(*given))
     decode_events([valid(n) for n in range(100)])
     assert [1] == calls

@@ -1,5 +1,6 @@
 """The contract with the private methods of Faust and aiokafka that the bulk path overrides or calls."""
 
+import asyncio
 import inspect
 from importlib.metadata import version
 
@@ -9,7 +10,8 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.app.base import App
 from faust.tables.recovery import Recovery
-from faust.transport.consumer import Consumer, Fetcher as FaustFetcher
+from faust.transport.consumer import Consumer
+from faust.transport.consumer import Fetcher as FaustFetcher
 from faust.transport.drivers import aiokafka as driver
 
 from streams.intake import BulkApp, BulkConsumer, BulkThread
@@ -50,8 +52,11 @@ def test_a_private_method_that_is_called_is_there(owner, name, parameters):
 
 
 def test_the_state_of_a_partition_has_what_the_backlog_is_made_of():
-    state = TopicPartitionState(None)
-    assert (None, False) == (state.lso, state.has_valid_position)
+    async def fresh():
+        state = TopicPartitionState(None)
+        return state.lso, state.has_valid_position
+
+    assert (None, False) == asyncio.run(fresh())
     assert "position" in dir(TopicPartitionState)
 
 

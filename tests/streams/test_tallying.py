@@ -15,7 +15,9 @@ def test_a_position_says_where_its_partition_was_left():
     assert TallyState(to=20_000, arrived=19_999, next_offset=7) == state_of(PARTITION, 7, metadata, "id")
 
 
-@pytest.mark.parametrize("metadata", ["", "{", "{}", '{"to":1,"arrived":2}', '{"to":"1","arrived":2,"topic_id":"id"}', "null"])
+@pytest.mark.parametrize(
+    "metadata", ["", "{", "{}", '{"to":1,"arrived":2}', '{"to":"1","arrived":2,"topic_id":"id"}', "null"]
+)
 def test_a_position_without_its_meaning_is_refused(metadata):
     with pytest.raises(ContractError, match="bad_position"):
         state_of(PARTITION, 7, metadata, "id")

@@ -1,5 +1,7 @@
 """A tick comes when a pane's end has passed unseen, one at a time, and again when it is lost."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,5 +46,5 @@ def test_never_two_ticks_within_a_second_for_one_pane(steps):
             sent.append((now, arrived))
             if answered:
                 arrived = now
-    for (first, before), (second, after) in zip(sent, sent[1:], strict=False):
+    for (first, before), (second, after) in itertools.pairwise(sent):
         assert second - first >= AGAIN_MS or after > before

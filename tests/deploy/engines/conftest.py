@@ -15,7 +15,7 @@ import pytest
 
 from deploy.engines.local import Endpoints
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 def until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -69,7 +69,9 @@ def start(folder: Path, *flags: str) -> EnginesProcess:
     )
     running = EnginesProcess(folder=folder, process=process)
     try:
-        until(lambda: running.announced.exists() or process.poll() is not None, START_TIMEOUT_S, "the engines are ready")
+        until(
+            lambda: running.announced.exists() or process.poll() is not None, START_TIMEOUT_S, "the engines are ready"
+        )
         if process.poll() is not None:
             assert process.stdout is not None
             pytest.fail(process.stdout.read())
@@ -82,7 +84,9 @@ def start(folder: Path, *flags: str) -> EnginesProcess:
 
 @pytest.fixture(scope="module")
 def own_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnginesProcess]:
-    running = start(tmp_path_factory.mktemp("own"), "--kafka-port", "22092", "--native-port", "22000", "--http-port", "22123")
+    running = start(
+        tmp_path_factory.mktemp("own"), "--kafka-port", "22092", "--native-port", "22000", "--http-port", "22123"
+    )
     yield running
     if running.process.poll() is None:
         running.end()

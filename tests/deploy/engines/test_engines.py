@@ -23,6 +23,7 @@ from deploy.engines import jars
 from deploy.engines.datadir import DataDir
 from deploy.engines.errors import AlreadyRunningError, EngineError
 from deploy.engines.jars import jar_folder
+from deploy.engines.kafka import still_missing
 from deploy.engines.local import Endpoints
 from deploy.engines.ports import LOOPBACK, Ports
 from tests.deploy.engines.conftest import EnginesProcess, start, until
@@ -173,6 +174,8 @@ def test_kill_9_of_the_broker_is_repaired_and_loses_nothing(own_engines: Engines
     old = own_engines.children()["kafka"]
     old.send_signal(signal.SIGKILL)
     until(lambda: own_engines.children().get("kafka", old) != old, 5, "the broker is started again")
+    port = int(bootstrap.rpartition(":")[2])
+    until(lambda: still_missing(port) is None, 120, "the broker is ready again")
     _produce(bootstrap, "survives", b"after")
     assert [b"before", b"after"] == _values(bootstrap, "survives", 2)
 

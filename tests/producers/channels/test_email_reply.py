@@ -61,7 +61,7 @@ def test_quotes_and_signatures_go_and_the_customers_words_stay(text: str, kept: 
     assert kept == read(mail(text)).text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -198,7 +198,7 @@ def test_a_multipart_mail_cut_before_its_end_is_refused() -> None:
     assert "truncated_mail" == refused.value.reason
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cut=st.integers(0, 2000), noise=st.binary(max_size=40))
 def test_any_damage_gives_an_event_or_an_invalid_event(cut: int, noise: bytes) -> None:
     message = mail("Très bien, merci à vous", References="<a@x> <b@x>")

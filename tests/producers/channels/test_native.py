@@ -245,7 +245,7 @@ def _storable(event: FeedbackEvent) -> bool:
     return event == from_record(decode_as(Kind.EVENT, encode(Kind.EVENT, to_record(event))))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(raw=_EVENT | _ANY)
 @example(raw={"channel": "card", "\ud800": 1})
 @example(raw={"channel": "card", "customer": {"email": "\ud800@b.fr"}})
@@ -260,7 +260,7 @@ def test_any_object_is_an_event_that_can_be_stored_or_an_invalid_event(raw: obje
         assert _storable(event)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(raw=st.binary(max_size=60) | _EVENT.map(lambda one: json.dumps(one).encode()))
 def test_any_bytes_are_an_event_that_can_be_stored_or_an_invalid_event(raw: bytes) -> None:
     try:

@@ -96,7 +96,9 @@ def test_counts_by_pane_equal_the_count_of_each_pane(seed, event_maker):
     panes = [dice.choice((10, 20, 30)) for _ in events]
     by_pane = count_panes(frame_of(events), pl.Series(panes).to_numpy(), CATALOGUE, live=True)
     expected = {
-        pane: count_events(frame_of([one for one, at in zip(events, panes, strict=True) if at == pane]), CATALOGUE, live=True)
+        pane: count_events(
+            frame_of([one for one, at in zip(events, panes, strict=True) if at == pane]), CATALOGUE, live=True
+        )
         for pane in sorted(set(panes))
     }
     assert {pane: cells for pane, cells in expected.items() if len(cells)} == by_pane

@@ -218,10 +218,14 @@ class Installation:
             out += judge.feed(entry)
         return out
 
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End a judge as an operator does."""
+    def stop(self, process: subprocess.Popen[bytes], *, saves: bool = True) -> None:
+        """End a stage as an operator does, and wait until the state that a judge leaves behind shows in its position."""
         process.terminate()
         assert process.wait(20) == 0, self.said(process)
+        deadline = time.monotonic() + 20
+        while saves and not self.position()[1].get("snapshot"):
+            assert time.monotonic() < deadline, self.said(process)
+            time.sleep(0.05)
 
     def forget_log_before(self, offset: int) -> None:
         """Let the broker drop the begin of the log, as retention does."""

@@ -85,13 +85,19 @@ class Installation:
         """Return a producer as the gateway has it."""
         return KafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap, acks="all", enable_idempotence=True)
 
-    def send(self, producer: KafkaProducer, event: dict[str, Any] | bytes, topic: str = "", partition: int | None = None) -> Any:
+    def send(
+        self, producer: KafkaProducer, event: dict[str, Any] | bytes, topic: str = "", partition: int | None = None
+    ) -> Any:
         """Send an event to the topic of its channel, or anything to a topic."""
         name = topic or LIVE[event["channel"]].name  # type: ignore[index,call-overload]
         value = event if isinstance(event, bytes) else encode(Kind.EVENT, event)
         key = b"k" if isinstance(event, bytes) else (event["subject"] or event["event_id"]).encode()
         return producer.send(
-            self.settings.topic_prefix + name, key=key, value=value, partition=partition, headers=[sent_header(system_clock())]
+            self.settings.topic_prefix + name,
+            key=key,
+            value=value,
+            partition=partition,
+            headers=[sent_header(system_clock())],
         )
 
     def records(self, name: str, partition: int = 0) -> list[ConsumerRecord[bytes, bytes]]:
@@ -153,7 +159,9 @@ class Installation:
         found = admin.list_group_offsets(group)[group]
         admin.close()
         cut = len(self.settings.topic_prefix)
-        return {(tp.topic[cut:], tp.partition): (one.offset, msgspec.json.decode(one.metadata)) for tp, one in found.items()}
+        return {
+            (tp.topic[cut:], tp.partition): (one.offset, msgspec.json.decode(one.metadata)) for tp, one in found.items()
+        }
 
 
 @pytest.fixture

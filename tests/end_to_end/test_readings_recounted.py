@@ -13,9 +13,9 @@ from schemas import catalogue as catalogues
 from schemas.blocks import Cells
 from schemas.catalogue import Catalogue
 from streams.core.merging import merged
+from tests.end_to_end.engine import cells_by_pane, envelopes, judged, thinned
 from tests.oracle import detector
 from tests.oracle.comparison import differences
-from tests.oracle.engine import cells_by_pane, envelopes, judged, thinned
 from tests.oracle.recount import Counts, Series, first_only, recount
 
 CATALOGUE = catalogues.load()

@@ -1,0 +1,104 @@
+"""An insert whose fate is in doubt: retried under its token, then compared with what is stored."""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from deploy.engines.local import Endpoints
+from schemas.event import Channel
+from schemas.readiness import Readiness
+from schemas.settings import Settings
+from schemas.telemetry import Telemetry
+from schemas.topics import LIVE
+from sinks.clickhouse import connect
+from sinks.insert import Inserter
+from sinks.migrate import migrate
+from sinks.ranges import Range, token
+from sinks.rows import Place, Rows, place_columns
+from tests.sinks.conftest import Stand, event, publish_events, wait_for
+from tests.sinks.cutting import Cut, CuttingProxy
+
+TABLE = "feedback_events"
+VECTOR = [Range("t1", 0, 0, 99), Range("t1", 1, 5, 24)]
+
+
+@pytest.fixture
+def settings(engines: Endpoints, clickhouse_database: str) -> Settings:
+    host, port = engines.clickhouse_native
+    out = Settings(clickhouse_url=f"clickhouse://default@{host}:{port}", clickhouse_database=clickhouse_database)
+    migrate(out)
+    return out
+
+
+def rows() -> Rows:
+    places = [
+        Place("feedback.card.v1", one.topic_id, one.partition, offset, 1_790_000_000_000 + offset * 40_000_000)
+        for one in VECTOR
+        for offset in range(one.first, one.last + 1)
+    ]
+    return Rows({"event_id": [f"{place.partition}:{place.offset}" for place in places], **place_columns(places)})
+
+
+@pytest.fixture
+def inserter(settings: Settings) -> Iterator[Inserter]:
+    one = Inserter(lambda: connect(settings), Telemetry(), Readiness(), lambda: None)
+    yield one
+    one.close()
+
+
+def counts(settings: Settings) -> tuple[int, int]:
+    with connect(settings) as client:
+        return client.execute(f"SELECT count(), uniqExact(`partition`, `offset`) FROM {TABLE}")[0]
+
+
+def test_the_same_vector_again_adds_nothing_though_it_spans_months(inserter: Inserter, settings: Settings) -> None:
+    for doubt in (False, False, True):
+        asyncio.run(inserter.store(TABLE, rows(), VECTOR, token(TABLE, VECTOR), doubt=doubt))
+    assert counts(settings) == (120, 120)
+    with connect(settings) as client:
+        assert client.execute(f"SELECT uniqExact(_partition_id) FROM {TABLE}")[0][0] > 1
+
+
+def test_rows_that_miss_although_the_token_is_known_are_added(inserter: Inserter, settings: Settings) -> None:
+    name = token(TABLE, VECTOR)
+    asyncio.run(inserter.store(TABLE, rows(), VECTOR, name))
+    with connect(settings) as client:
+        client.execute(f"DELETE FROM {TABLE} WHERE `offset` % 3 = 0")
+    assert counts(settings) == (79, 79)
+    asyncio.run(inserter.store(TABLE, rows(), VECTOR, name, doubt=True))
+    assert counts(settings) == (120, 120)
+
+
+@pytest.mark.parametrize("cut", list(Cut))
+def test_retry_of_a_failed_insert_stores_each_row_once(settings: Settings, cut: Cut, engines: Endpoints) -> None:
+    proxy = CuttingProxy(engines.clickhouse_native, TABLE, cut, times=2)
+    through = msgspec.structs.replace(settings, clickhouse_url=f"clickhouse://default@127.0.0.1:{proxy.port}")
+    telemetry, readiness = Telemetry(), Readiness()
+    one = Inserter(lambda: connect(through), telemetry, readiness, lambda: None)
+    try:
+        asyncio.run(one.store(TABLE, rows(), VECTOR, token(TABLE, VECTOR)))
+    finally:
+        one.close()
+        proxy.close()
+    assert proxy.left <= 0
+    assert counts(settings) == (120, 120)
+    outcomes = {"table": TABLE, "outcome": "retried"}
+    assert telemetry.registry.get_sample_value("barometer_inserts_total", outcomes) == 2
+    assert readiness.failing() == {}
+
+
+def test_a_store_that_refuses_is_waited_for_and_nothing_is_skipped(stand: Stand) -> None:
+    publish_events(stand, LIVE[Channel.CARD], [event(i) for i in range(100)])
+    stand.client.execute(f"RENAME TABLE {TABLE} TO away")
+    stand.client.execute(f"CREATE TABLE {TABLE} AS away")
+    stand.client.execute(f"ALTER TABLE {TABLE} ADD CONSTRAINT refuse CHECK occurred_at < '2000-01-01'")
+    stand.start("sink", TABLE)
+    wait_for(
+        lambda: any('"pending"' in metadata for _, metadata in stand.committed(TABLE, LIVE[Channel.CARD]).values())
+    )
+    assert stand.count(f"count() FROM {TABLE}") == 0
+    stand.client.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT refuse")
+    wait_for(stand.caught_up)
+    assert stand.count(f"count() FROM {TABLE}") == stand.count(f"uniqExact(event_id) FROM {TABLE}") == 100
