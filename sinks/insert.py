@@ -18,7 +18,7 @@ from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
 from sinks.clickhouse import PASSING, unavailable
 from sinks.ranges import Range
-from sinks.rows import Rows
+from sinks.rows import Rows, Values
 
 BLOCK_ROWS = 1_048_449
 """What the server keeps as one block; an insert is atomic only within one."""
@@ -120,14 +120,15 @@ class Inserter:
             self._client = None
 
 
-def _insert(client: Client, table: str, rows: Rows, token: str) -> None:
+def columns_statement(table: str, rows: Rows) -> tuple[str, list[Values]]:
+    """Return the statement and the columns of an insert."""
     names = ", ".join(f"`{name}`" for name in rows.columns)
-    client.execute(
-        f"INSERT INTO {table} ({names}) VALUES",
-        list(rows.columns.values()),
-        columnar=True,
-        settings={**SETTINGS, "insert_deduplication_token": token},
-    )
+    return f"INSERT INTO {table} ({names}) VALUES", list(rows.columns.values())
+
+
+def _insert(client: Client, table: str, rows: Rows, token: str) -> None:
+    statement, columns = columns_statement(table, rows)
+    client.execute(statement, columns, columnar=True, settings={**SETTINGS, "insert_deduplication_token": token})
 
 
 def stored_places(client: Client, table: str, ranges: Sequence[Range]) -> set[tuple[str, int, int]]:

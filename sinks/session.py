@@ -163,7 +163,7 @@ class Session:
                 )
             self._progress[tp].next = end
             self._consumer.seek(tp, end)
-        made = self._make()
+        made = await asyncio.to_thread(self._make)
         await self._store(made, vector, doubt=True)
         await self._commit(vector)
         self._count(made)
@@ -206,7 +206,7 @@ class Session:
         vector = self._vector()
         if not vector:
             return
-        made = self._make()
+        made = await asyncio.to_thread(self._make)  # heartbeats go on meanwhile
         self._oldest_s = None
         if made.rows is None and made.rejected is None:
             self._count(made)

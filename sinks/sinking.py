@@ -22,7 +22,7 @@ from sinks.positions import FETCH_WAIT_MS
 from sinks.session import Session, Work
 from sinks.tables import REJECTED_TABLE, TABLES, Table
 
-SESSION_MS = 6_000
+SESSION_MS = 15_000
 HEARTBEAT_MS = 1_000
 LONGEST_POLL_MS = 24 * 3_600_000
 """A vector may wait for ClickHouse as long as it takes; heartbeats go on meanwhile."""

@@ -1,5 +1,6 @@
 """A loopback proxy before ClickHouse that cuts connections in the middle of an insert: the client cannot know what was stored."""
 
+import contextlib
 import socket
 import threading
 from enum import StrEnum
@@ -51,7 +52,5 @@ class CuttingProxy:
         except OSError:
             pass
         for one in (source, sink):
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass

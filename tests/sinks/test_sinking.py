@@ -37,7 +37,7 @@ def test_events_become_rows_with_their_fields_and_places(stand: Stand) -> None:
     assert stand.client.execute(
         "SELECT lang, attributes, also_known_as FROM feedback_events WHERE lane = 'history'"
     ) == [("fr", {"a": "b"}, ["p1", "p2"])]
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert all(json.loads(metadata)["arrived"] > 0 for _, metadata in stand.committed("feedback_events", CARD).values())
 
 
@@ -63,7 +63,7 @@ def test_kill_at_a_named_point_stores_each_row_once(stand: Stand, point: str) ->
     publish_events(stand, CARD, [event(i) for i in range(400, 600)])
     stand.start("sink", "feedback_events")
     wait_for(lambda: stand.count(PLACES) >= 600)
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert (stand.count(ROWS), stand.count(PLACES), stand.count(IDS)) == (600, 600, 600)
 
 
@@ -81,7 +81,7 @@ def test_kills_at_random_store_each_row_once(stand: Stand) -> None:
         process.wait()
         interrupted += not stand.caught_up()
     stand.start("sink", "feedback_events")
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert interrupted > 0
     assert (stand.count(ROWS), stand.count(PLACES), stand.count(IDS)) == (total, total, total)
 
@@ -97,7 +97,7 @@ def test_repeats_are_dropped_identically_after_a_restart(stand: Stand) -> None:
     first.wait()
     publish_events(stand, CARD, events)
     stand.start("sink", "feedback_events")
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert stand.count(ROWS) == 210
     assert (
         stand.count(
@@ -116,7 +116,7 @@ def test_undecodable_record_becomes_a_rejected_row_once_and_neighbours_go_throug
     process = stand.start("sink", "feedback_events", kill_point="sink.after_insert:1")
     assert process.wait(30) == -9
     stand.start("sink", "feedback_events")
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert stand.count(ROWS) == 4
     rows = stand.client.execute(
         "SELECT `offset`, reason, raw_bytes, stage, channel, source FROM rejected_events ORDER BY `offset`"
@@ -132,7 +132,7 @@ def test_ticks_move_the_position_and_its_arrived_time_without_rows(stand: Stand)
     stand.tick(CARD)
     stand.settle()
     stand.start("sink", "feedback_events")
-    wait_for(lambda: stand.caught_up())
+    wait_for(stand.caught_up)
     assert stand.count(ROWS) == 0
     assert all(json.loads(metadata)["arrived"] > 0 for _, metadata in stand.committed("feedback_events", CARD).values())
 

@@ -57,9 +57,10 @@ def said(outputs: list[Output]) -> list[Said]:
 def arrivals(window: str) -> st.SearchStrategy[list[Came]]:
     pane_ms, _ = SCALES[window]
     reach = WINDOWS[window].span_ms + 3 * WINDOWS[window].bucket_ms
+    edges = [0, WINDOWS[window].lateness_ms, WINDOWS[window].length_ms, WINDOWS[window].span_ms]
     ages = st.one_of(
         st.integers(-pane_ms // 2, 3 * pane_ms), st.integers(0, reach), st.integers(0, reach // 10),
-        st.sampled_from([0, WINDOWS[window].length_ms, WINDOWS[window].lateness_ms]),
+        st.sampled_from(edges), st.sampled_from(edges).map(lambda age: age + WINDOWS[window].bucket_ms),
     )  # fmt: skip
     one = st.builds(
         lambda pane, age, bin_: Came(START + pane * pane_ms, START + pane * pane_ms - age, bin_),
