@@ -1,5 +1,6 @@
 """Commands that are one process each: gateway, worker, sink, gate. In production a supervisor starts them; locally `up` does."""
 
+import logging
 import os
 from typing import Annotated, Literal
 
@@ -26,7 +27,9 @@ def worker(
     Example: `barometer worker --stage tally`
     """
     settings = load(os.environ)
-    return wiring.tally(settings) if stage == "tally" else wiring.judge(settings)
+    code = wiring.tally(settings) if stage == "tally" else wiring.judge(settings)
+    logging.shutdown()
+    os._exit(code)  # Faust's threads are no daemons: an orderly exit would wait for them
 
 
 def sink(

@@ -10,6 +10,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "barometer_"
+RECORD_BUCKETS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 Name = Literal[
@@ -32,6 +33,8 @@ class Spec:
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = LATENCY_BUCKETS_S
+    """Of a histogram."""
 
 
 _KEYED = ("metric", "window", "dimension", "key")
@@ -58,14 +61,14 @@ SPECS: Mapping[Name, Spec] = {
     "blocks_total": Spec("counter", "Blocks", ("stage", "topic")),
     "ticks_total": Spec("counter", "Ticks appended", ("topic",)),
     "undecodable_total": Spec("counter", "Records that are no events", ("stage", "topic")),
-    "batch_records": Spec("histogram", "Records a batch", ("stage",)),
+    "batch_records": Spec("histogram", "Records a batch", ("stage",), RECORD_BUCKETS),
     "stage_seconds": Spec("histogram", "Time for a batch", ("stage",)),
     "judge_pane_lag_seconds": Spec("gauge", "Largest pane closed by any source minus that of the slowest", ("topic", "partition")),
     "judge_pane_timestamp_seconds": Spec("gauge", "End of the last pane judged"),
     "judge_transaction_seconds": Spec("histogram", "Time of a transaction of the judge"),
     "dirty_windows_total": Spec("counter", "Windows changed by answers too old for the state; the views recount them", ("window",)),
     "ignored_decisions_total": Spec("counter", "Decisions without effect", ("kind",)),
-    "overflow_keys_total": Spec("counter", "Cells counted under __other__", ("metric", "dimension")),
+    "overflow_keys_total": Spec("counter", "Answers counted under __other__"),
     "snapshot_seconds": Spec("histogram", "Time to write a snapshot"),
     "snapshot_bytes": Spec("gauge", "Size of the last snapshot"),
     "inserts_total": Spec("counter", "Inserts", ("table", "outcome")),

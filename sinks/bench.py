@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,32 +25,12 @@ from sinks.clickhouse import connect
 from sinks.decoding import decode_events
 from sinks.insert import SETTINGS, columns_statement
 from sinks.migrate import migrate
-from sinks.rows import Place, event_rows
+from sinks.rows import Place, event_rows, place_columns
 from sinks.sinking import run_sink
 
 EVENTS = 200_000
 BATCH = 20_000
 TEXT = "Very friendly staff, but the queue was too long on Saturday. "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkFigures:
-    """Events per CPU-second of this process and per second of wall time; `ratio`: of the driver's rate by CPU.
-
-    `driver_*`: inserting the same columns, ready made, in batches of the same size.
-    """
-
-    events: int
-    bytes_per_event: float
-    sink_per_cpu_s: float
-    sink_per_wall_s: float
-    driver_per_cpu_s: float
-    driver_per_wall_s: float
-    ratio: float
-
-    def plain(self) -> dict[str, Any]:
-        """Return the figures for printing."""
-        return asdict(self)
 
 
 def sample_events(count: int, now_ms: int) -> list[bytes]:
@@ -73,22 +52,25 @@ def sample_events(count: int, now_ms: int) -> list[bytes]:
     ]  # fmt: skip
 
 
-def bench_sink(settings: Settings, *, events: int = EVENTS, clock: Clock = system_clock) -> SinkFigures:
-    """Measure on the Kafka and ClickHouse of the settings, under names of its own that are removed afterwards."""
+def bench_sink(settings: Settings, *, events: int = EVENTS, clock: Clock = system_clock) -> dict[str, float]:
+    """Return events per CPU-second (of this process) and per second of wall time, through the sink and by the driver alone.
+
+    The driver inserts the same columns, made beforehand, in batches of the same size; `ratio` is sink by driver, in CPU.
+    It runs on the Kafka and ClickHouse of the settings, under names of its own that are removed afterwards.
+    """
     values = sample_events(events, clock())
     with _place(settings) as own:
         _publish(own, values, clock)
         wall_s, cpu_s = _measured(lambda: asyncio.run(_sink_all(own, events)))
         driver_wall_s, driver_cpu_s = _driver(own, values)
-    return SinkFigures(
-        events=events,
-        bytes_per_event=sum(map(len, values)) / events,
-        sink_per_cpu_s=events / cpu_s,
-        sink_per_wall_s=events / wall_s,
-        driver_per_cpu_s=events / driver_cpu_s,
-        driver_per_wall_s=events / driver_wall_s,
-        ratio=driver_cpu_s / cpu_s,
-    )
+    return {
+        "per_cpu_s": events / cpu_s,
+        "per_wall_s": events / wall_s,
+        "driver_per_cpu_s": events / driver_cpu_s,
+        "driver_per_wall_s": events / driver_wall_s,
+        "ratio": driver_cpu_s / cpu_s,
+        "bytes_per_event": sum(map(len, values)) / events,
+    }
 
 
 def _measured(act: Callable[[], object]) -> tuple[float, float]:
@@ -157,7 +139,7 @@ def _driver(settings: Settings, values: Sequence[bytes]) -> tuple[float, float]:
     for start in range(0, len(values), BATCH):
         part = values[start : start + BATCH]
         places = [Place("feedback.card.v1", "bench", 0, start + i, system_clock()) for i in range(len(part))]
-        batches.append(event_rows(decode_events(part).events, places, ["live"] * len(part)))
+        batches.append(event_rows(decode_events(part).events, place_columns(places)))
     wall_s = cpu_s = 0.0
     client: Client = connect(settings)
     with client:

@@ -63,11 +63,10 @@ _ANSWER = ("question", "question_version", "score", "scale_min", "scale_max", "d
 _FLAGS = ("backfill", "second_hand", "probe", "non_human")
 
 
-def event_rows(events: pa.Table, places: Sequence[Place], lanes: Values) -> Rows:
-    """Return the rows of decoded events, which stand at `places`."""
+def event_rows(events: pa.Table, columns: dict[str, Values]) -> Rows:
+    """Return the rows of decoded events; `columns` holds their places (as `place_columns` gives them) and lanes."""
     events = events.combine_chunks()
-    columns: dict[str, Values] = place_columns(places)
-    columns["lane"] = lanes
+    columns = dict(columns)
     for name in _TEXTS:
         _put(columns, name, _text(events.column(name)))
     columns["occurred_at"] = events.column("occurred_at").to_pylist()

@@ -31,10 +31,12 @@ from schemas.topics import (
 )
 from sinks.decoding import decode_events
 from sinks.rows import (
+    PLACE_COLUMNS,
     MakeRows,
     Place,
     Record,
     Rows,
+    Values,
     event_rows,
     reading_rows,
     rejected_rows,
@@ -145,38 +147,40 @@ def event_ids(values: Sequence[bytes | None]) -> tuple[list[int], list[str]]:
 
 def make_events(takes: Sequence[Take], memory: Memory) -> Made:
     """Return the rows of feedback_events. All takes are decoded at once."""
-    made, bad = Made(), []
-    owners: list[tuple[int, int]] = [
-        (t, i) for t, take in enumerate(takes) for i, one in enumerate(take.records) if not is_tick(one.key, one.value)
-    ]
-    decoded = decode_events([takes[t].records[i].value for t, i in owners])
-    for at, error in decoded.bad:
-        t, i = owners[at]
-        bad.append((takes[t], i, error))
-    _rejects(bad, made)
+    made = Made()
+    wanted = [[i for i, one in enumerate(take.records) if not is_tick(one.key, one.value)] for take in takes]
+    decoded = decode_events([take.records[i].value for take, at in zip(takes, wanted, strict=True) for i in at])
     ids: list[str] = decoded.events.column("event_id").to_pylist()
-    by_take: dict[int, tuple[list[int], list[str]]] = {}
-    for row, at in enumerate(decoded.good):
-        t, i = owners[at]
-        positions, names = by_take.setdefault(t, ([], []))
-        positions.append(i)
-        names.append(ids[row])
+    errors = dict(decoded.bad)
+    bad: list[tuple[Take, int, UndecodableError]] = []
+    columns: dict[str, Values] = {name: [] for name in (*PLACE_COLUMNS, "lane")}
     keep: list[bool] = []
-    places: list[Place] = []
-    lanes: list[str] = []
-    for t, (positions, names) in by_take.items():
-        take = takes[t]
-        first = _first(take, memory, positions, names)
-        kept = [i for i, new in zip(positions, first, strict=True) if new]
-        if len(kept) < len(positions):
-            made.repeats[take.topic.name] += len(positions) - len(kept)
+    record = 0
+    for take, at in zip(takes, wanted, strict=True):
+        failed = {i: errors[record + n] for n, i in enumerate(at) if record + n in errors} if errors else {}
+        record += len(at)
+        bad.extend((take, i, error) for i, error in failed.items())
+        good = [i for i in at if i not in failed] if failed else at
+        first = _first(take, memory, good, ids[len(keep) : len(keep) + len(good)])
+        kept = good if all(first) else [i for i, new in zip(good, first, strict=True) if new]
+        if len(kept) < len(good):
+            made.repeats[take.topic.name] += len(good) - len(kept)
         keep.extend(first)
-        places.extend(take.places(kept))
-        lanes.extend([_lane(take.topic)] * len(kept))
-    if places:
-        events = decoded.events if all(keep) else decoded.events.filter(pa.array(keep))
-        made.rows = event_rows(events, places, lanes)
+        _place(columns, take, kept)
+    _rejects(bad, made)
+    if columns["offset"]:
+        made.rows = event_rows(decoded.events if all(keep) else decoded.events.filter(pa.array(keep)), columns)
     return made
+
+
+def _place(columns: dict[str, Values], take: Take, at: Sequence[int]) -> None:
+    """Add where the records at these positions stand; by columns, since a tuple a record costs as much as its decoding."""
+    columns["topic"].extend([take.topic.name] * len(at))
+    columns["topic_id"].extend([take.topic_id] * len(at))
+    columns["partition"].extend([take.partition] * len(at))
+    columns["offset"].extend([take.records[i].offset for i in at])
+    columns["arrived_at"].extend([take.arrived[i] for i in at])
+    columns["lane"].extend([_lane(take.topic)] * len(at))
 
 
 def _decoded(

@@ -30,6 +30,7 @@ class Gauges:
         self._series: dict[Name, set[Labels]] = {}
         self._dirty: Counter[str] = Counter()
         self._unknown_resolves = 0
+        self._overflow = 0
         self._blocks: Counter[str] = Counter()
         self._undecodable = 0
         self._watched_at = -WATCH_EVERY_MS
@@ -39,6 +40,7 @@ class Gauges:
         """Begin with what has been judged before: its newest readings; counts of earlier processes are not repeated."""
         self._dirty = Counter(judged.judge.engine.dirty)
         self._unknown_resolves = judged.judge.engine.unknown_resolves
+        self._overflow = judged.judge.engine.overflow
         self._blocks, self._undecodable = Counter(judged.blocks), judged.undecodable
         self._readings(readings)
         self._watched_at = -WATCH_EVERY_MS
@@ -80,6 +82,9 @@ class Gauges:
         self._all("detector_unarmed_keys", Counter(unarmed))
         for window, count in (Counter(engine.dirty) - self._dirty).items():
             self._telemetry.count("dirty_windows_total", count, window=window)
+        if engine.overflow > self._overflow:
+            self._telemetry.count("overflow_keys_total", engine.overflow - self._overflow)
+            self._overflow = engine.overflow
         ignored = engine.unknown_resolves - self._unknown_resolves
         if ignored:
             self._telemetry.count("ignored_decisions_total", ignored, kind=DecisionKind.RESOLVE)

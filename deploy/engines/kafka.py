@@ -119,7 +119,8 @@ def archive_file() -> Path:
 
 
 def _format(java: list[str], properties: Path, env: Mapping[str, str]) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # Never a dash in front: the tool would take such an id (1 in 64) for a flag.
+    cluster_id = "B" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     done = subprocess.run(
         [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)],
         env=dict(env),

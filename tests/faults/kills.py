@@ -5,9 +5,11 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import cast
 
+from deploy.engines.supervisor import Child
 from deploy.positions import Positions
 from deploy.stack import Stack
 from schemas.topics import GROUP_GATE, GROUP_JUDGE, GROUP_TALLY, sink_group
@@ -72,7 +74,7 @@ def at_point(stack: Stack, point: str, positions: Positions, times: int, rng: Ra
             pid = _started(child, pid)
             began = time.monotonic()
             env[KILL_SETTING] = f"{point}:{rng.randrange(2, 5)}" if len(kills) < times - 1 else ""
-            _wait(lambda: child.pid != pid, "the sink reaches its kill point")
+            _wait(partial(_gone, child, pid), "kill at the point")
             kills.append(
                 Kill(
                     target="sink",
@@ -88,18 +90,16 @@ def at_point(stack: Stack, point: str, positions: Positions, times: int, rng: Ra
     return kills
 
 
-def _started(child: object, before: int) -> int:
+def _gone(child: Child, pid: int) -> bool:
+    return child.pid != pid
+
+
+def _started(child: Child, before: int) -> int:
     """Return the pid of the next incarnation."""
-    found: list[int] = []
-
-    def there() -> bool:
-        pid = child.pid  # type: ignore[attr-defined]
-        if pid is not None and pid != before:
-            found.append(pid)
-        return bool(found)
-
-    _wait(there, "a new start")
-    return found[0]
+    _wait(lambda: child.pid not in {None, before}, "new start")
+    pid = child.pid
+    assert pid is not None
+    return pid
 
 
 def _ready_again(stack: Stack, target: str, killed: int) -> float:

@@ -15,13 +15,13 @@ from schemas.windows import DAY_MS
 
 SHOPS = ("paris", "lyon", "lille", "nantes", "geneve")
 HIT = "lyon"
-BATCH = 40
-SENDERS = 3
-PAUSE_S = 0.25
+BATCH = 20
+SENDERS = 2
+PAUSE_S = 0.4
 RETRY_S = 0.1
 OLD_SHARE = 0.15
 REPEATED = 0.05
-DISPUTES = 0.001
+DISPUTES = 0.002
 SWING_S = 12.0
 """The bad share at one shop goes up and down in turn, so that alarms open and resolve in the middle of it all."""
 

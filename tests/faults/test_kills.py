@@ -1,6 +1,7 @@
 """kill -9 in the middle of the load: nothing is lost, nothing counted twice, and all of it equals a clean pass."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from random import Random
@@ -112,7 +113,7 @@ def campaign(stack: Stack, *, rounds: int, seed: int, points: bool) -> list[Kill
 
 
 def told(line: str) -> None:
-    print(line, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 def show(kills: list[Kill], load: Load) -> None:
@@ -143,7 +144,7 @@ def show(kills: list[Kill], load: Load) -> None:
     Console(width=110).print(table)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_one_kill_of_each_process_loses_nothing_and_doubles_nothing(stack: Stack) -> None:
     assert {kill.target for kill in campaign(stack, rounds=1, seed=5, points=False)} == set(TARGETS)
 

@@ -8,7 +8,7 @@ from schemas.codec import Kind, decode_as, encode
 from schemas.errors import UndecodableError
 from schemas.event import Order, to_record
 from sinks.decoding import decode_events
-from sinks.rows import Place, event_rows
+from sinks.rows import Place, event_rows, place_columns
 from tests.sinks.conftest import event, wire
 
 GOOD = [
@@ -54,7 +54,7 @@ def test_rows_hold_every_field_of_the_envelope() -> None:
     )  # fmt: skip
     record = to_record(full)
     place = [Place("feedback.card.v1", "t", 0, 7, 9)]
-    columns = event_rows(decode_events([encode(Kind.EVENT, record)]).events, place, ["live"]).columns
+    columns = event_rows(decode_events([encode(Kind.EVENT, record)]).events, place_columns(place)).columns
     flat = {**record, **{f"order_{name}": value for name, value in record["order"].items()}, **record["traits"]}
     flat |= {f"answer_{name}": [value or ""] for name, value in record["answers"][0].items()}
     flat["answer_score"] = [record["answers"][0]["score"]]
