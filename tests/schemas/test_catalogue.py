@@ -64,5 +64,5 @@ def test_a_wrong_catalogue_is_refused_by_name(text: str, said: str) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(CatalogueError, match="nowhere.toml"):
+    with pytest.raises(CatalogueError, match=r"nowhere\.toml"):
         catalogue.load("nowhere.toml")
