@@ -14,6 +14,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from schemas.arrival import sent_header
+from schemas.bulk import decode_events
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
 from schemas.event import Answer, Channel, FeedbackEvent, to_record
@@ -22,7 +23,6 @@ from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import EVENT_TOPICS, LIVE
 from sinks.clickhouse import connect
-from sinks.decoding import decode_events
 from sinks.insert import SETTINGS, columns_statement
 from sinks.migrate import migrate
 from sinks.rows import Place, event_rows, place_columns

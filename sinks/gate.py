@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 from clickhouse_driver import Client
 
 from schemas.arrival import arrived, is_tick, sent_header, sent_of
+from schemas.bulk import Decoded, decode_events
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
 from schemas.errors import ContractError, UnavailableError, UndecodableError
@@ -27,7 +28,6 @@ from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LIVE, REJECTED, sink_group
 from sinks.clickhouse import connect
-from sinks.decoding import Decoded, decode_events
 from sinks.insert import Inserter
 from sinks.positions import Committed, Fetched, Positions, describe, fetch, open_reader, read_ranges
 from sinks.ranges import Mark, decode_mark

@@ -6,6 +6,7 @@ before each insert is such a commit, so a paused owner learns there that it is n
 """
 
 import fcntl
+import hashlib
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ class Lease:
     def __init__(self, folder: Path, name: str) -> None:
         self._file = folder.absolute() / "leases" / f"{name}.lock"
         self._descriptor: int | None = None
-        self.member = f"{socket.gethostname()}:{self._file}"
+        self.member = f"{socket.gethostname()}-{hashlib.sha256(str(self._file).encode()).hexdigest()[:16]}"
 
     def take(self) -> bool:
         """Take the lease if nobody holds it; return whether this process has it."""

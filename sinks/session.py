@@ -300,6 +300,7 @@ class Session:
                 telemetry.count("inserted_rows_total", len(rows), table=table)
         if made.rows is not None and name == EVENTS:
             self._latencies(made.rows, now_ms)
+        self._work.ownership.check()
         for tp, one in self._progress.items():
             label = {"topic": one.topic.name, "partition": str(one.partition)}
             end = self._consumer.last_stable_offset(tp)

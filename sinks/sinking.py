@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from clickhouse_driver import Client
 
 from schemas.clock import Clock, system_clock
@@ -88,7 +88,7 @@ class Sink:
                     while not stop.is_set():
                         await session.step()
                     await session.flush()
-                except NotOwnerError:
+                except (NotOwnerError, IllegalStateError):  # aiokafka's word for a partition that has just been revoked
                     work.readiness.fail(self._check, "lost its partitions to another member")
                     await asyncio.sleep(STANDBY_S)
         finally:

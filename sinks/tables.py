@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from schemas.arrival import is_tick
 from schemas.blocks import from_record
+from schemas.bulk import decode_events
 from schemas.codec import Kind, decode_as
 from schemas.errors import UndecodableError
 from schemas.event import Lane
@@ -29,7 +30,6 @@ from schemas.topics import (
     TALLIES,
     Topic,
 )
-from sinks.decoding import decode_events
 from sinks.rows import (
     PLACE_COLUMNS,
     MakeRows,

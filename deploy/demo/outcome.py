@@ -129,6 +129,13 @@ def wrong_readings(readings: Iterable[Mapping[str, Any]], given: Sequence[Given]
     return out
 
 
+def missing_readings(readings: Iterable[Mapping[str, Any]], given: Sequence[Given]) -> list[str]:
+    """Return the CSAT readings that should stand but do not: of every shop with answers, and of all."""
+    found = {(one["key"], one["window"]) for one in readings if one["metric"] == "csat"}
+    wanted = {(key, window) for key in {"*", *(one.shop for one in given)} for window in CHECKED_WINDOWS}
+    return [f"no csat reading over {window} at {key}" for key, window in sorted(wanted - found)]
+
+
 def problems_of(
     month: Month,
     *,

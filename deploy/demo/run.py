@@ -175,7 +175,8 @@ def _outcome(settings: Settings, played: Month, sent: Sent, imported: int) -> Ou
         alarms=alarms,
         injected_at=injected_at,
     )
-    problems += outcomes.wrong_readings(readings, list(_given(played, sent)))
+    given = _given(played, sent)
+    problems += outcomes.missing_readings(readings, given) + outcomes.wrong_readings(readings, given)
     return Outcome(
         sent=sent.items + imported,
         rows=rows,

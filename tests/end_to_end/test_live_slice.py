@@ -1,6 +1,7 @@
 """A small day through everything: files and HTTP in, readings out, and three recounts that agree."""
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -48,29 +49,14 @@ def counts(stack: Stack) -> dict[str, int]:
     return {**stored_rows, "repeats": recount_repeats(stack.settings)}
 
 
-def recent(played: Month, now: int) -> Month:
+def recent(drawn: Month, now: int) -> Month:
     """Return the month with every second past event within the last three hours, whatever the hour of the test."""
     rng = Random(SEED)
     moved = [
-        moved_to(item, now - 1 - rng.randrange(3 * HOUR_MS)) if index % 2 else item
-        for index, item in enumerate(played.history)
+        replace(item, at_ms=now - 1 - rng.randrange(3 * HOUR_MS)) if index % 2 else item
+        for index, item in enumerate(drawn.history)
     ]
-    return month_with(played, sorted((item for item in moved if item.at_ms < now), key=lambda item: item.at_ms))
-
-
-def moved_to(item: Any, at_ms: int) -> Any:
-    return type(item)(at_ms=at_ms, event=item.event, injected=item.injected)
-
-
-def month_with(played: Month, history: list[Any]) -> Month:
-    return Month(
-        seed=played.seed,
-        anchor_ms=played.anchor_ms,
-        injected_shop=played.injected_shop,
-        dispute_shop=played.dispute_shop,
-        history=history,
-        live=played.live,
-    )
+    return replace(drawn, history=sorted((one for one in moved if one.at_ms < now), key=lambda one: one.at_ms))
 
 
 @pytest.fixture(scope="module")

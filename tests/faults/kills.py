@@ -10,14 +10,19 @@ from random import Random
 from typing import cast
 
 from deploy.engines.supervisor import Child
-from deploy.positions import Positions
+from deploy.positions import SINK_TOPICS, Positions
 from deploy.stack import Stack
 from schemas.topics import GROUP_GATE, GROUP_JUDGE, GROUP_TALLY, sink_group
 from tests.faults.load import Load
 
 TARGETS = ("gateway", "tally", "judge", "sink", "gate")
 POINTS = ("sink.before_insert", "sink.after_insert")
-GROUPS = {"tally": GROUP_TALLY, "judge": GROUP_JUDGE, "sink": sink_group("feedback_events"), "gate": GROUP_GATE}
+GROUPS = {
+    "tally": [GROUP_TALLY],
+    "judge": [GROUP_JUDGE],
+    "sink": [sink_group(table) for table in SINK_TOPICS],
+    "gate": [GROUP_GATE],
+}
 READY_TIMEOUT_S = 60.0
 LONGEST_WAIT_S = 3.0
 TRIES = 200
@@ -27,13 +32,17 @@ KILL_SETTING = "BAROMETER_KILL_POINT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """One kill: where, and what was unfinished then, in requests (gateway), records (by offsets), or open inserts."""
+    """One kill: where, and what was unfinished then.
+
+    `unfinished`: requests without an answer (gateway), else records behind the committed positions. `open`: inserts under way
+    (sink), requests (gateway), else partitions whose last pane (tally, judge) or batch (gate) was not committed.
+    """
 
     target: str
     at: str
     unfinished: int
-    open_inserts: int
-    ready_s: float
+    open: int
+    ready_s: float | None = None
 
 
 def at_random(stack: Stack, target: str, positions: Positions, load: Load, rng: Random) -> Kill:
@@ -44,17 +53,11 @@ def at_random(stack: Stack, target: str, positions: Positions, load: Load, rng: 
         pid = child.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        unfinished = load.unanswered if target == "gateway" else _lag(positions, target)
-        if unfinished:
-            inserts = _open_inserts(positions) if target == "sink" else 0
+        unfinished, at_work = _at_hand(positions, target, load)
+        if unfinished and at_work:
             os.killpg(pid, signal.SIGKILL)
-            return Kill(
-                target=target,
-                at="random",
-                unfinished=unfinished,
-                open_inserts=inserts,
-                ready_s=_ready_again(stack, target, pid),
-            )
+            ready_s = _ready_again(stack, target, pid)
+            return Kill(target=target, at="random", unfinished=unfinished, open=at_work, ready_s=ready_s)
         os.kill(pid, signal.SIGCONT)
         time.sleep(rng.uniform(0, POLL_S))
     raise AssertionError(f"{target} had no unfinished work in {TRIES} looks")
@@ -72,18 +75,10 @@ def at_point(stack: Stack, point: str, positions: Positions, times: int, rng: Ra
         os.killpg(pid, signal.SIGKILL)  # the next one has the setting
         while len(kills) < times:
             pid = _started(child, pid)
-            began = time.monotonic()
             env[KILL_SETTING] = f"{point}:{rng.randrange(2, 5)}" if len(kills) < times - 1 else ""
             _wait(partial(_gone, child, pid), "kill at the point")
-            kills.append(
-                Kill(
-                    target="sink",
-                    at=point,
-                    unfinished=_lag(positions, "sink"),
-                    open_inserts=_open_inserts(positions),
-                    ready_s=time.monotonic() - began,
-                )
-            )
+            unfinished, at_work = _at_hand(positions, "sink")
+            kills.append(Kill(target="sink", at=point, unfinished=unfinished, open=at_work))
     finally:
         env[KILL_SETTING] = ""
     child.await_ready(READY_TIMEOUT_S)
@@ -117,10 +112,12 @@ def _wait(there: Callable[[], bool], what: str) -> None:
         time.sleep(POLL_S)
 
 
-def _lag(positions: Positions, target: str) -> int:
-    return sum(one.lag for one in positions.of(GROUPS[target]))
-
-
-def _open_inserts(positions: Positions) -> int:
-    """Return the partitions whose committed mark says that an insert was under way."""
-    return sum("pending" in one.metadata for one in positions.of(GROUPS["sink"]))
+def _at_hand(positions: Positions, target: str, load: Load | None = None) -> tuple[int, int]:
+    """Return what is unfinished and what is open of a process that stands still; see Kill."""
+    if load is not None and target == "gateway":
+        return load.unanswered, load.unanswered
+    held = [one for group in GROUPS[target] for one in positions.of(group)]
+    unfinished = sum(one.lag for one in held)
+    if target == "sink":  # the mark that is committed before an insert says that it is under way
+        return unfinished, sum("pending" in one.metadata for one in held)
+    return unfinished, sum(one.lag > 0 for one in held)

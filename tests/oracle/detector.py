@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 DAY = 86_400_000
 WEEK = 7 * DAY

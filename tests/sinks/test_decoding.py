@@ -4,10 +4,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.bulk import decode_events
 from schemas.codec import Kind, decode_as, encode
 from schemas.errors import UndecodableError
 from schemas.event import Order, to_record
-from sinks.decoding import decode_events
 from sinks.rows import Place, event_rows, place_columns
 from tests.sinks.conftest import event, wire
 

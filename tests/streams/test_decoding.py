@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import bulk
+from schemas.bulk import END, END_BYTES, HEADER, zigzag
 from schemas.codec import HEADER_BYTES, Kind, decode_as, encode
 from schemas.errors import UndecodableError
-from streams import decoding
 from streams.core.counting import FRAME_SCHEMA, frame_of
-from streams.decoding import END, END_BYTES, HEADER, decode_events, zigzag
+from streams.decoding import decode_events
 
 ORDER = {"ref": "o1", "amount_minor": 1250, "currency": "EUR", "items": None, "promised_at": None, "delivered_at": 5}
 
@@ -140,7 +141,7 @@ def test_many_bad_records_among_many_good_ones_are_found_in_order(valid):
 
 def test_a_good_batch_takes_one_call(valid, monkeypatch):
     calls = []
-    real = decoding.pyruhvro.deserialize_array
-    monkeypatch.setattr(decoding.pyruhvro, "deserialize_array", lambda *given: calls.append(1) or real(*given))
+    real = bulk.pyruhvro.deserialize_array
+    monkeypatch.setattr(bulk.pyruhvro, "deserialize_array", lambda *given: calls.append(1) or real(*given))
     decode_events([valid(n) for n in range(100)])
     assert [1] == calls

@@ -136,6 +136,25 @@ def test_a_quiet_run_is_one_multiplication() -> None:
     assert at_once.r == in_two.r
 
 
+def test_evidence_multiplies_what_its_own_pane_has_added_too() -> None:
+    statistic = Statistic(0.5, 0)
+    assert statistic.update(3 * PANE, PANE, 0.25, log_ratio(2, 1, 0.2, 0.5)) == pytest.approx(1.25 * 2.5 * 0.625)
+
+
+def test_a_renewal_settles_the_old_weight_first() -> None:
+    """One key alone for 1,000 panes, then two: R holds 1,000 old weights and one new one when the evidence comes."""
+    engine = armed(LEARNED, ["paris"])
+    old = engine.armed[0].weight
+    rows = [row for day in range(8, 21) for row in answers("lyon", 90, 10, START - day * DAY_MS, fresh=0)]
+    engine.advance(START + 999 * PANE, cells_of(rows))
+    engine.decide(RENEW)
+    shares = {one.key: one.strata["card"] for one in engine.armed}["paris"]
+    (opened,) = engine.advance(START + 1000 * PANE, cells_of(answers("paris", 0, 20, START)))
+    assert isinstance(opened, AlarmTransition)
+    ratio = (shares.p1 / shares.p0) ** 20
+    assert opened.statistic == pytest.approx((1000 * old + old / 2) * ratio)
+
+
 def test_splitting_a_quiet_run_changes_nothing_to_the_bit() -> None:
     whole, split = armed(LEARNED, ["paris"]), armed(LEARNED, ["paris"])
     for pane in range(START, START + 100 * PANE, PANE):

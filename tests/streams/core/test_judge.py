@@ -154,7 +154,7 @@ def test_blocks_before_the_sources_record_wait_for_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (block(0, 8, 8), "blocks_lost"),
+        (block(0, 7, 7), "blocks_lost"),
         (block(0, 6, 6, pane_ms=1000), "other_definition"),
         (block(0, 6, 6, catalogue_hash="x"), "other_definition"),
         (block(0, 6, 6, topic_id="U"), "unknown_source"),

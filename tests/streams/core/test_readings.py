@@ -115,6 +115,14 @@ def test_a_count_too_late_for_its_rung_marks_windows_dirty_and_writes_no_row() -
     assert engine.series == 0
 
 
+def test_a_dirty_end_counts_once_a_pane_however_many_counts_meet_it() -> None:
+    """Two answers ten minutes apart: 70 ends hold one of them or both."""
+    engine = Engine(catalogue_of("1h"), pane_ms=60_000, provisional_step_ms=60_000)
+    came = [Came(START, START - 5 * 3_600_000 + late, 4) for late in (0, 600_000)]
+    engine.advance(START, cells(catalogue_of("1h"), came))
+    assert engine.dirty["1h"] == 70
+
+
 def test_a_window_that_runs_empty_says_no_data_once() -> None:
     catalogue = catalogue_of("1h")
     rows = said(run(catalogue, 60_000, 60_000, [Came(START, START - 1, 5)], START + 10 * 3_600_000, every_pane=False))
