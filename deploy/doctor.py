@@ -35,18 +35,12 @@ def _guarded(name: str, look: Callable[[], str]) -> Finding:
 
 def _ready(url: str) -> str:
     try:
-        with urlopen(
-            url, timeout=HTTP_TIMEOUT_S
-        ) as answer:  # our own address, from endpoints.json
+        with urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:  # our own address, from endpoints.json
             return f"ready ({answer.status})"
     except HTTPError as error:
-        raise BarometerError(
-            "not_ready", error.read(2_000).decode("utf-8", "replace"), "see its log"
-        ) from error
+        raise BarometerError("not_ready", error.read(2_000).decode("utf-8", "replace"), "see its log") from error
     except (URLError, OSError) as error:
-        raise BarometerError(
-            "no_answer", f"{url}: {error}", "start it, or see its log"
-        ) from error
+        raise BarometerError("no_answer", f"{url}: {error}", "start it, or see its log") from error
 
 
 def examine(
@@ -59,9 +53,7 @@ def examine(
     """Yield the findings, nearest cause first: brokers, topics, store, processes, positions."""
     broker = _guarded(
         "topics",
-        lambda: (
-            f"{len(topics.describe(bootstrap, prefix))} topics stand as the table says"
-        ),
+        lambda: f"{len(topics.describe(bootstrap, prefix))} topics stand as the table says",
     )
     yield broker
     yield _guarded("clickhouse", ask_clickhouse)
@@ -76,8 +68,6 @@ def examine(
         yield Finding(
             name="judge",
             ok=bool(pane) and behind_s < JUDGE_LAG_WARN_S,
-            seen=f"last pane judged ended {behind_s:.1f} s ago"
-            if pane
-            else "no pane judged yet",
+            seen=f"last pane judged ended {behind_s:.1f} s ago" if pane else "no pane judged yet",
             remedy="barometer_judge_pane_lag_seconds names the partition that holds it back",
         )

@@ -15,9 +15,7 @@ JSON = "application/json"
 class OpsServer:
     """Serve until `close`; port 0 takes any free one, `port` says which."""
 
-    def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, readiness: Readiness
-    ) -> None:
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, readiness: Readiness) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
@@ -27,9 +25,7 @@ class OpsServer:
                     self._answer(200, JSON, b'{"alive":true}')
                 elif path == "/readyz":
                     failing = readiness.failing()
-                    body = json.dumps(
-                        {"ready": not failing, "failing": failing}
-                    ).encode()
+                    body = json.dumps({"ready": not failing, "failing": failing}).encode()
                     self._answer(503 if failing else 200, JSON, body)
                 else:
                     self._answer(
@@ -57,9 +53,7 @@ class OpsServer:
                 "set BAROMETER_OPS_PORT to a free port",
             ) from error
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="ops-http", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="ops-http", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

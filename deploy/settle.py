@@ -49,24 +49,16 @@ class _Wait:
 
         def missing() -> str:
             behind = {
-                f"{one.topic}-{one.partition}": ends[one.topic, one.partition]
-                - one.offset
+                f"{one.topic}-{one.partition}": ends[one.topic, one.partition] - one.offset
                 for one in self.positions.of(group)
-                if (one.topic, one.partition) in ends
-                and one.offset < ends[one.topic, one.partition]
+                if (one.topic, one.partition) in ends and one.offset < ends[one.topic, one.partition]
             }
-            return (
-                f"{group}: {sum(behind.values())} records in {len(behind)} partitions"
-                if behind
-                else ""
-            )
+            return f"{group}: {sum(behind.values())} records in {len(behind)} partitions" if behind else ""
 
         self.until(missing)
 
 
-def settle(
-    bootstrap: str, prefix: str, *, timeout_s: float, tell: Tell = lambda _: None
-) -> int:
+def settle(bootstrap: str, prefix: str, *, timeout_s: float, tell: Tell = lambda _: None) -> int:
     """Return the last pane judged once all that stood in the topics at the call is admitted, counted, judged and stored.
 
     `tell` hears what is waited for. Raises UnavailableError after `timeout_s`.
@@ -82,13 +74,7 @@ def settle(
         def judged() -> int:
             return int(positions.of(GROUP_JUDGE)[0].metadata.get("pane") or 0)
 
-        wait.until(
-            lambda: (
-                ""
-                if judged() >= pane
-                else f"{GROUP_JUDGE}: pane {pane}, now at {judged()}"
-            )
-        )
+        wait.until(lambda: "" if judged() >= pane else f"{GROUP_JUDGE}: pane {pane}, now at {judged()}")
         ends = positions.ends([READINGS, ALARMS, IMMEDIATE, REJECTED, TALLIES])
         for table in SINK_TOPICS:
             if table != "feedback_events":

@@ -69,11 +69,7 @@ class Stack:
     ) -> None:
         """Take the data folder. Raises AlreadyRunningError if a stack runs on it."""
         self._tell = tell
-        self._environ = {
-            name: value
-            for name, value in environ.items()
-            if not name.startswith("BAROMETER_")
-        }
+        self._environ = {name: value for name, value in environ.items() if not name.startswith("BAROMETER_")}
         self.folder = DataDir.own(Path(settings.data_dir), clear=clear)
         self._ports = Ports()
         self._engines: LocalEngines | None = None
@@ -81,9 +77,7 @@ class Stack:
         self._pids: dict[str, int] = {}
         self._lock = threading.Lock()
         self._announced = False
-        self.settings = msgspec.structs.replace(
-            settings, data_dir=str(self.folder.path)
-        )
+        self.settings = msgspec.structs.replace(settings, data_dir=str(self.folder.path))
         self.endpoints: dict[str, Any] = {}
 
     def start(self) -> None:
@@ -91,9 +85,7 @@ class Stack:
         self._start_engines()
         self._take_keys()
         states = topics.apply(self.settings.kafka_bootstrap, self.settings.topic_prefix)
-        self._tell(
-            f"{sum(state.created for state in states)} topics created, {len(states)} in all"
-        )
+        self._tell(f"{sum(state.created for state in states)} topics created, {len(states)} in all")
         migrate(self.settings, self._tell)
         self._start_processes()
         self._announce()
@@ -111,8 +103,7 @@ class Stack:
         preferred = EnginePorts()
         wanted = EnginePorts(
             kafka=settings.kafka_port or preferred.kafka,
-            clickhouse_native=settings.clickhouse_tcp_port
-            or preferred.clickhouse_native,
+            clickhouse_native=settings.clickhouse_tcp_port or preferred.clickhouse_native,
             clickhouse_http=settings.clickhouse_http_port or preferred.clickhouse_http,
         )
         self._engines = LocalEngines.start(
@@ -133,10 +124,8 @@ class Stack:
         self.settings = check(
             msgspec.structs.replace(
                 self.settings,
-                write_keys=self.settings.write_keys
-                or f"local:{self.folder.secret('write_key')}",
-                pseudonym_key=self.settings.pseudonym_key
-                or self.folder.secret("pseudonym_key"),
+                write_keys=self.settings.write_keys or f"local:{self.folder.secret('write_key')}",
+                pseudonym_key=self.settings.pseudonym_key or self.folder.secret("pseudonym_key"),
                 gateway_port=self._ports.take(self.settings.gateway_port),
             )
         )
@@ -144,14 +133,8 @@ class Stack:
     def _start_processes(self) -> None:
         logs = self.folder.folder("logs")
         for name, command in PROCESSES.items():
-            port = (
-                self.settings.gateway_port
-                if name == "gateway"
-                else self._ports.take(FIRST_OPS_PORT)
-            )
-            own = msgspec.structs.replace(
-                self.settings, ops_port=0 if name == "gateway" else port
-            )
+            port = self.settings.gateway_port if name == "gateway" else self._ports.take(FIRST_OPS_PORT)
+            own = msgspec.structs.replace(self.settings, ops_port=0 if name == "gateway" else port)
             url = f"http://{LOOPBACK}:{port}"
             self.endpoints.setdefault("metrics", {})[name] = f"{url}/metrics"
             self._children[name] = Child(

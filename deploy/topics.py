@@ -26,9 +26,7 @@ def configuration(topic: Topic) -> dict[str, str]:
         "cleanup.policy": str(topic.cleanup),
         "retention.ms": str(topic.retention_ms),
         "max.message.bytes": str(topic.max_message_bytes),
-        "message.timestamp.type": "LogAppendTime"
-        if topic.log_append_time
-        else "CreateTime",
+        "message.timestamp.type": "LogAppendTime" if topic.log_append_time else "CreateTime",
     }
     if topic.cleanup == "compact":
         # small segments, or the newest one is never compacted and a restart reads every old snapshot
@@ -39,9 +37,7 @@ def configuration(topic: Topic) -> dict[str, str]:
 def connect(bootstrap: str) -> KafkaAdminClient:
     """Return an admin client. Raises UnavailableError if no broker answers."""
     try:
-        return KafkaAdminClient(
-            bootstrap_servers=bootstrap, client_id="barometer-topics"
-        )
+        return KafkaAdminClient(bootstrap_servers=bootstrap, client_id="barometer-topics")
     except KafkaError as error:
         raise UnavailableError(
             "kafka_unavailable",
@@ -50,9 +46,7 @@ def connect(bootstrap: str) -> KafkaAdminClient:
         ) from error
 
 
-def apply(
-    bootstrap: str, prefix: str, *, replication_factor: int = 1
-) -> list[TopicState]:
+def apply(bootstrap: str, prefix: str, *, replication_factor: int = 1) -> list[TopicState]:
     """Create the topics that are missing and return all of them; safe to repeat.
 
     Raises ContractError where a topic stands with other partitions or another timestamp type: neither may ever change.
@@ -97,21 +91,15 @@ def describe(bootstrap: str, prefix: str) -> list[TopicState]:
         admin.close()
 
 
-def _states(
-    admin: KafkaAdminClient, prefix: str, created: set[str]
-) -> list[TopicState]:
+def _states(admin: KafkaAdminClient, prefix: str, created: set[str]) -> list[TopicState]:
     found: dict[str, Any] = {
         one["name"]: one
         for one in admin.describe_topics([prefix + topic.name for topic in TOPICS])
         if not one["error_code"]
     }
-    missing = [
-        prefix + topic.name for topic in TOPICS if prefix + topic.name not in found
-    ]
+    missing = [prefix + topic.name for topic in TOPICS if prefix + topic.name not in found]
     if missing:
-        raise ContractError(
-            "topics_missing", ", ".join(missing), "run `barometer topics apply`"
-        )
+        raise ContractError("topics_missing", ", ".join(missing), "run `barometer topics apply`")
     return [
         TopicState(
             name=prefix + topic.name,
@@ -125,15 +113,11 @@ def _states(
 
 def _check_timestamps(admin: KafkaAdminClient, prefix: str) -> None:
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name)
-        for topic in TOPICS
-        if topic.log_append_time
+        ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name) for topic in TOPICS if topic.log_append_time
     ]
     wrong = [
         name
-        for name, values in admin.describe_configs(resources, config_filter="all")
-        .get("topic", {})
-        .items()
+        for name, values in admin.describe_configs(resources, config_filter="all").get("topic", {}).items()
         if values["message.timestamp.type"]["value"] != "LogAppendTime"
     ]
     if wrong:

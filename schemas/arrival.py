@@ -32,9 +32,7 @@ def arrived(previous_ms: int, append_ms: int, sent_ms: int | None) -> int:
     return max(previous_ms, bounded)
 
 
-def arrived_run(
-    previous_ms: int, append_ms: Sequence[int], sent_ms: Sequence[int | None]
-) -> list[int]:
+def arrived_run(previous_ms: int, append_ms: Sequence[int], sent_ms: Sequence[int | None]) -> list[int]:
     """Return the arrived times of consecutive records of a partition."""
     out = []
     for append, sent in zip(append_ms, sent_ms, strict=True):

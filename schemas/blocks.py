@@ -59,11 +59,7 @@ class Cells:
         return len(self.series_ix)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Cells)
-            and self.series == other.series
-            and self.pack() == other.pack()
-        )
+        return isinstance(other, Cells) and self.series == other.series and self.pack() == other.pack()
 
     __hash__ = None  # type: ignore[assignment]  # mutable arrays
 
@@ -78,9 +74,7 @@ class Cells:
             self.count,
             self.sum,
         )
-        for ix, minute, bin_, fresh, count, total in zip(
-            *(c.tolist() for c in columns), strict=True
-        ):
+        for ix, minute, bin_, fresh, count, total in zip(*(c.tolist() for c in columns), strict=True):
             yield Row(names[ix], minute, bin_, fresh, count, total)
 
     def pack(self) -> bytes:

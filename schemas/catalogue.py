@@ -139,11 +139,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def scales(self) -> dict[str, tuple[int, int]]:
         """Return question -> scale, for the questions that a metric reads."""
-        return {
-            one.question: one.scale
-            for one in self.metric
-            if one.question is not None and one.scale is not None
-        }
+        return {one.question: one.scale for one in self.metric if one.question is not None and one.scale is not None}
 
 
 def _hash(value: msgspec.Struct, *left_out: str) -> str:
@@ -157,9 +153,7 @@ def parse(text: str) -> Catalogue:
     try:
         catalogue = msgspec.toml.decode(text, type=Catalogue)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise CatalogueError(
-            "bad_catalogue", str(error), "mend the catalogue file"
-        ) from error
+        raise CatalogueError("bad_catalogue", str(error), "mend the catalogue file") from error
     _check(catalogue)
     return catalogue
 
@@ -167,11 +161,7 @@ def parse(text: str) -> Catalogue:
 def load(path: str = "") -> Catalogue:
     """Return the catalogue of a file, or the packaged one. Raises CatalogueError."""
     try:
-        text = (
-            Path(path).read_text("utf-8")
-            if path
-            else (files("schemas") / "catalogue.toml").read_text("utf-8")
-        )
+        text = Path(path).read_text("utf-8") if path else (files("schemas") / "catalogue.toml").read_text("utf-8")
     except OSError as error:
         raise CatalogueError(
             "no_catalogue",
@@ -183,19 +173,14 @@ def load(path: str = "") -> Catalogue:
 
 def _check(catalogue: Catalogue) -> None:
     def refuse(name: str, detail: str) -> None:
-        raise CatalogueError(
-            "bad_catalogue", f"{name}: {detail}", "mend the catalogue file"
-        )
+        raise CatalogueError("bad_catalogue", f"{name}: {detail}", "mend the catalogue file")
 
     scales: dict[str, tuple[int, int] | None] = {}
     for metric in catalogue.metric:
         asked = metric.kind in {MetricKind.SHARE, MetricKind.NPS, MetricKind.MEAN}
         if asked and (metric.question is None or metric.scale is None):
             refuse(metric.name, "wants a question and a scale")
-        if (
-            metric.question is not None
-            and scales.setdefault(metric.question, metric.scale) != metric.scale
-        ):
+        if metric.question is not None and scales.setdefault(metric.question, metric.scale) != metric.scale:
             refuse(metric.name, f"question {metric.question!r} has two scales")
         if metric.kind is MetricKind.SHARE and not metric.box:
             refuse(metric.name, "a share states its box")
@@ -212,16 +197,10 @@ def _check(catalogue: Catalogue) -> None:
             if unknown:
                 refuse(metric.name, f"unknown {', '.join(unknown)}")
         for name, lateness in metric.lateness_ms.items():
-            if (
-                name not in WINDOWS
-                or not 0 <= lateness <= WINDOWS[name].span_ms - WINDOWS[name].length_ms
-            ):
+            if name not in WINDOWS or not 0 <= lateness <= WINDOWS[name].span_ms - WINDOWS[name].length_ms:
                 refuse(metric.name, f"lateness of {name} exceeds what the state holds")
     for rule in catalogue.alarm:
-        if (
-            rule.kind is RuleKind.DROP
-            and catalogue.named(rule.metric).kind is not MetricKind.SHARE
-        ):
+        if rule.kind is RuleKind.DROP and catalogue.named(rule.metric).kind is not MetricKind.SHARE:
             refuse(rule.name, "watches a metric of kind share")
         if rule.baseline is BaselineKind.FIXED and rule.p0 is None:
             refuse(rule.name, "a fixed baseline states p0")

@@ -46,9 +46,7 @@ def schema_text(kind: Kind) -> str:
     return (files("schemas") / "avro" / SCHEMA_FILES[kind]).read_text(encoding="utf-8")
 
 
-_PARSED: dict[Kind, Schema] = {
-    kind: fastavro.parse_schema(json.loads(schema_text(kind))) for kind in Kind
-}
+_PARSED: dict[Kind, Schema] = {kind: fastavro.parse_schema(json.loads(schema_text(kind))) for kind in Kind}
 _HEADERS = {kind: struct.pack(">bI", 0, kind) for kind in Kind}
 
 
@@ -68,9 +66,7 @@ def kind_of(value: bytes | None) -> Kind:
     try:
         return Kind(number)
     except ValueError as error:
-        raise UndecodableError(
-            "unknown_schema", f"schema id {number} is not in the table"
-        ) from error
+        raise UndecodableError("unknown_schema", f"schema id {number} is not in the table") from error
 
 
 def decode(value: bytes | None) -> tuple[Kind, dict[str, Any]]:
@@ -81,16 +77,10 @@ def decode(value: bytes | None) -> tuple[Kind, dict[str, Any]]:
     body.seek(HEADER_BYTES)
     try:
         record = fastavro.schemaless_reader(body, _PARSED[kind], None)
-    except (
-        Exception
-    ) as error:  # fastavro raises many types on bytes that it did not write
-        raise UndecodableError(
-            "bad_avro", f"{kind.name}: {type(error).__name__}: {error}"
-        ) from error
+    except Exception as error:  # fastavro raises many types on bytes that it did not write
+        raise UndecodableError("bad_avro", f"{kind.name}: {type(error).__name__}: {error}") from error
     if body.tell() != len(value):
-        raise UndecodableError(
-            "trailing_bytes", f"{kind.name}: {len(value) - body.tell()} bytes too many"
-        )
+        raise UndecodableError("trailing_bytes", f"{kind.name}: {len(value) - body.tell()} bytes too many")
     assert isinstance(record, dict)
     return kind, record
 
@@ -99,7 +89,5 @@ def decode_as(kind: Kind, value: bytes | None) -> dict[str, Any]:
     """Return the record of wire bytes that must be of `kind`. Raises UndecodableError."""
     found, record = decode(value)
     if found is not kind:
-        raise UndecodableError(
-            "unexpected_schema", f"{found.name} where {kind.name} belongs"
-        )
+        raise UndecodableError("unexpected_schema", f"{found.name} where {kind.name} belongs")
     return record

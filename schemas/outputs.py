@@ -39,9 +39,7 @@ def decision_to_record(decision: Decision) -> dict[str, Any]:
 
 def decision_from_record(record: dict[str, Any]) -> Decision:
     """Return the decision of a decoded record."""
-    return msgspec.convert(
-        {**record, "body": msgspec.json.decode(record["body"])}, Decision
-    )
+    return msgspec.convert({**record, "body": msgspec.json.decode(record["body"])}, Decision)
 
 
 class Status(StrEnum):
@@ -135,9 +133,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def alarm_id(
-    rule: str, definition_hash: str, key: str, direction: str, first_pane: int
-) -> str:
+def alarm_id(rule: str, definition_hash: str, key: str, direction: str, first_pane: int) -> str:
     """Return the id of a statistical alarm."""
     return digest(rule, definition_hash, key, direction, first_pane)
 

@@ -16,9 +16,7 @@ U64 = np.uint64
 _UUID_CHARS = 36
 _HEX_AT = np.array([i for i in range(_UUID_CHARS) if i not in {8, 13, 18, 23}])
 _NIBBLE = np.full(256, 255, dtype=np.uint8)
-_NIBBLE[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(
-    16, dtype=np.uint8
-)
+_NIBBLE[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16, dtype=np.uint8)
 _FULL = 0.6
 _FREE, _CLAIMED = (
     -1,
@@ -32,11 +30,7 @@ def id_words(ids: Sequence[str]) -> NDArray[np.uint64]:
         return np.empty((0, 2), dtype=U64)
     joined = "".join(ids).encode("utf-8", "surrogatepass")
     if len(joined) == len(ids) * _UUID_CHARS:
-        nibbles = _NIBBLE[
-            np.frombuffer(joined, dtype=np.uint8).reshape(len(ids), _UUID_CHARS)[
-                :, _HEX_AT
-            ]
-        ]
+        nibbles = _NIBBLE[np.frombuffer(joined, dtype=np.uint8).reshape(len(ids), _UUID_CHARS)[:, _HEX_AT]]
         if nibbles.max() < 16:
             raw = (nibbles[:, 0::2] << 4) | nibbles[:, 1::2]
             return np.ascontiguousarray(raw).view(U64)
@@ -48,15 +42,9 @@ def id_words(ids: Sequence[str]) -> NDArray[np.uint64]:
 
 def _id_bytes(one: str) -> bytes:
     plain = one.replace("-", "")
-    if (
-        len(one) == _UUID_CHARS
-        and len(plain) == 32
-        and all(c in "0123456789abcdef" for c in plain)
-    ):
+    if len(one) == _UUID_CHARS and len(plain) == 32 and all(c in "0123456789abcdef" for c in plain):
         return bytes.fromhex(plain)
-    return hashlib.blake2b(
-        one.encode("utf-8", "surrogatepass"), digest_size=16
-    ).digest()
+    return hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -89,9 +77,7 @@ class RepeatFilter:
         """Return the memory of the table."""
         return self._hi.nbytes + self._lo.nbytes + self._seen.nbytes
 
-    def first(
-        self, words: NDArray[np.uint64], arrived: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def first(self, words: NDArray[np.uint64], arrived: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return for each id, in offset order, whether it is no repeat, and remember it.
 
         `words`: n x 2 from `id_words`; `arrived`: n, ms, never falling, and not below an earlier call's.
@@ -128,9 +114,7 @@ class RepeatFilter:
             probes += 1
             here = at[open_]
             occupied = self._seen[here] != _FREE
-            same = (
-                occupied & (self._hi[here] == hi[open_]) & (self._lo[here] == lo[open_])
-            )
+            same = occupied & (self._hi[here] == hi[open_]) & (self._lo[here] == lo[open_])
             slots[open_[same]] = here[same]
             free = np.flatnonzero(~occupied)
             # of several ids that want one free slot the first takes it; the others go on
@@ -152,9 +136,7 @@ class RepeatFilter:
         """Keep the load below the limit: forget what is older than the window, then grow if that is not enough."""
         if self._used + incoming <= _FULL * len(self._seen):
             return
-        kept = np.flatnonzero(
-            (self._seen != _FREE) & (now_ms - self._seen <= self.window_ms)
-        )
+        kept = np.flatnonzero((self._seen != _FREE) & (now_ms - self._seen <= self.window_ms))
         ids, seen = np.stack((self._hi[kept], self._lo[kept]), axis=1), self._seen[kept]
         slots = len(self._seen)
         while len(kept) + incoming > _FULL / 2 * slots:

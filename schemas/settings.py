@@ -68,9 +68,7 @@ def _coerce(name: str, text: str) -> Any:
     try:
         return kind(text)
     except ValueError as error:
-        raise SettingsError(
-            "bad_setting", f"{PREFIX}{name.upper()}: {text!r} is no {kind.__name__}"
-        ) from error
+        raise SettingsError("bad_setting", f"{PREFIX}{name.upper()}: {text!r} is no {kind.__name__}") from error
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -92,9 +90,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if not name.startswith(PREFIX) or bare in ELSEWHERE:
             continue
         if bare.lower() not in names:
-            raise SettingsError(
-                "unknown_setting", name, "see `barometer config show` for the names"
-            )
+            raise SettingsError("unknown_setting", name, "see `barometer config show` for the names")
         values[bare.lower()] = _coerce(bare.lower(), text)
     unknown = sorted(values.keys() - names)
     if unknown:
@@ -113,13 +109,9 @@ def load(environ: Mapping[str, str]) -> Settings:
 def check(settings: Settings) -> Settings:
     """Return the settings if they are possible. Raises SettingsError."""
     if settings.pane_ms <= 0 or 60_000 % settings.pane_ms:
-        raise SettingsError(
-            "bad_setting", f"pane_ms {settings.pane_ms} does not divide a minute"
-        )
+        raise SettingsError("bad_setting", f"pane_ms {settings.pane_ms} does not divide a minute")
     if settings.pseudonym_key and len(settings.pseudonym_key) < 16:
-        raise SettingsError(
-            "bad_setting", "pseudonym_key is shorter than 16 characters"
-        )
+        raise SettingsError("bad_setting", "pseudonym_key is shorter than 16 characters")
     keys_of(settings)
     return settings
 
@@ -130,9 +122,7 @@ def keys_of(settings: Settings) -> dict[str, str]:
     for pair in filter(None, settings.write_keys.split(",")):
         name, colon, key = pair.partition(":")
         if not (name and colon and key):
-            raise SettingsError(
-                "bad_setting", "write_keys wants name:key pairs, separated by commas"
-            )
+            raise SettingsError("bad_setting", "write_keys wants name:key pairs, separated by commas")
         out[key] = name
     return out
 
@@ -140,14 +130,10 @@ def keys_of(settings: Settings) -> dict[str, str]:
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings for people: secrets masked."""
     return {
-        name: "***" if name in SECRETS and value else value
-        for name, value in msgspec.to_builtins(settings).items()
+        name: "***" if name in SECRETS and value else value for name, value in msgspec.to_builtins(settings).items()
     }
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
     """Return the environment that gives a child process these settings."""
-    return {
-        PREFIX + name.upper(): str(value)
-        for name, value in msgspec.to_builtins(settings).items()
-    }
+    return {PREFIX + name.upper(): str(value) for name, value in msgspec.to_builtins(settings).items()}

@@ -23,7 +23,9 @@ async def check_log(settings: Settings, found: Mapping[str, Found], catalogue_ha
     """Compare the tallies log with what runs. Raises ContractError that names the difference and the remedy."""
     ours = sources_body(found, settings, catalogue_hash)
     first_block = True
-    async with open_partition(settings.kafka_bootstrap, TopicPartition(settings.topic_prefix + TALLIES.name, 0)) as reader:
+    async with open_partition(
+        settings.kafka_bootstrap, TopicPartition(settings.topic_prefix + TALLIES.name, 0)
+    ) as reader:
         async for records in reader.read(reader.first, min(reader.end, reader.first + LOOK_RECORDS)):
             for record in records:
                 try:

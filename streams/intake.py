@@ -99,7 +99,9 @@ class BulkThread(driver.AIOKafkaConsumerThread):
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the first offsets that the broker still holds."""
-        found: dict[TopicPartition, int] = await self.call_thread(self._ensure_consumer().beginning_offsets, list(partitions))
+        found: dict[TopicPartition, int] = await self.call_thread(
+            self._ensure_consumer().beginning_offsets, list(partitions)
+        )
         return found
 
     async def offsets_at(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:

@@ -133,7 +133,9 @@ class TallyStage:
                 self._settings.pane_ms,
                 topic is not ADMITTED,
                 None if window is None else RepeatFilter(window),
-                state_of(tp, *committed[tp], self._ids[tp.topic]) if tp in committed else TallyState(next_offset=beginnings[tp]),
+                state_of(tp, *committed[tp], self._ids[tp.topic])
+                if tp in committed
+                else TallyState(next_offset=beginnings[tp]),
             )
         stretches = await self._stretches([tp for tp in partitions if tp in committed])
         self._warm_up = WarmUp(self._settings.kafka_bootstrap, self._tallies, stretches)

@@ -34,16 +34,19 @@ _CHANNELS, _CHANNEL_WEIGHTS = list(CHANNELS), list(CHANNELS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing that a customer did at `at_ms`, as a native event without times; `injected`: drawn at the raised bad share."""
+    """One thing that a customer did at `at_ms`, as a native event without times."""
 
     at_ms: int
     event: dict[str, Any]
-    injected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """One item of the live day: sent `at_s` after the day's start; a repeat is the item `repeats` sent again, byte for byte."""
+    """One item of the live day, sent `at_s` after its start.
+
+    `injected`: a CSAT answer drawn at the raised bad share; `repeats`: the number of the item that is sent again, byte for
+    byte; `broken`: no gateway may accept it.
+    """
 
     at_s: float
     event: dict[str, Any]

@@ -34,9 +34,7 @@ FRAME_SCHEMA = pl.Schema({
 
 _MINUTE_MS = 60_000
 _LAST_MINUTE = 2**31 - 1  # a cell holds its minute in 32 bits
-_NO_CONTACT = frozenset(
-    {"page_view", "order_placed", "order_delivered", "order_returned", "order_cancelled", "probe"}
-)
+_NO_CONTACT = frozenset({"page_view", "order_placed", "order_delivered", "order_returned", "order_cancelled", "probe"})
 
 Flags = NDArray[np.bool_]
 
@@ -161,8 +159,13 @@ def _narrowed(names: list[Series], by_name: list[int], rows: Ints) -> Cells:
 
 
 def _tables(
-    events: _Events, frame: pl.DataFrame, catalogue: Catalogue, *, live: bool,
-    metrics: Collection[str] | None, dimensions: Collection[str] | None,
+    events: _Events,
+    frame: pl.DataFrame,
+    catalogue: Catalogue,
+    *,
+    live: bool,
+    metrics: Collection[str] | None,
+    dimensions: Collection[str] | None,
 ) -> tuple[list[Series], list[Ints]]:
     answers = _answers(frame, events)
     names: list[Series] = []
@@ -241,8 +244,14 @@ def _happened(events: _Events, metric: Metric) -> tuple[Ints, Ints]:
 
 
 def _grouped(
-    events: _Events, rows: Ints, bins: Ints, metric: Metric, names: list[Series],
-    *, live: bool, dimensions: Collection[str] | None,
+    events: _Events,
+    rows: Ints,
+    bins: Ints,
+    metric: Metric,
+    names: list[Series],
+    *,
+    live: bool,
+    dimensions: Collection[str] | None,
 ) -> list[Ints]:
     """Return the counts of one metric in each of its dimensions (columns as for `canonical`); append the series to `names`."""
     if not len(rows):

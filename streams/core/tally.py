@@ -70,9 +70,7 @@ class Dispute(NamedTuple):
 
 def arrived_of(run: Run, previous_ms: int) -> Ints:
     """Return the arrived times of a run that follows records which arrived until `previous_ms`; see schemas.arrival."""
-    bounded = np.where(
-        run.sent_ms == NO_SENT, run.append_ms, np.minimum(run.append_ms, run.sent_ms + SENT_SLACK_MS)
-    )
+    bounded = np.where(run.sent_ms == NO_SENT, run.append_ms, np.minimum(run.append_ms, run.sent_ms + SENT_SLACK_MS))
     arrived: Ints = np.maximum(np.maximum.accumulate(bounded), previous_ms)
     return arrived
 
