@@ -1,8 +1,11 @@
 """What all tests share: one real pair of engines a session, names of their own for each test, and no skip unseen."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,34 @@ EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
 SHARED = "BAROMETER_TEST_ENGINES"
 
 
+@contextmanager
+def _running(path: Path) -> Iterator[Endpoints]:
+    folder, ports = DataDir.own(path), Ports()
+    running = LocalEngines.start(folder, ports, env=os.environ, grants=EVERYTHING, preferred=TEST_PORTS)
+    try:
+        yield running.endpoints
+    finally:
+        running.stop()
+        ports.release()
+        folder.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start one pair of engines for all workers, where there are workers; they find it by the environment."""
+    config = session.config
+    if not config.getoption("numprocesses", None) or hasattr(config, "workerinput") or SHARED in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="barometer-tests-"))
+    stack = ExitStack()
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    stack.callback(os.environ.pop, SHARED, None)
+    endpoints = stack.enter_context(_running(folder))
+    endpoints.write(folder / "endpoints.json")
+    os.environ[SHARED] = str(folder / "endpoints.json")
+    config.add_cleanup(stack.close)
+
+
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     """A real broker and a real ClickHouse for the whole session.
@@ -27,15 +58,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     if SHARED in os.environ:
         yield Endpoints.read(Path(os.environ[SHARED]))
         return
-    folder = DataDir.own(tmp_path_factory.mktemp("engines"))
-    ports = Ports()
-    running = LocalEngines.start(folder, ports, env=os.environ, grants=EVERYTHING, preferred=TEST_PORTS)
-    try:
-        yield running.endpoints
-    finally:
-        running.stop()
-        ports.release()
-        folder.close()
+    with _running(tmp_path_factory.mktemp("engines")) as endpoints:
+        yield endpoints
 
 
 @pytest.fixture
