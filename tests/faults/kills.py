@@ -25,7 +25,7 @@ GROUPS = {
 }
 READY_TIMEOUT_S = 60.0
 LONGEST_WAIT_S = 3.0
-TRIES = 200
+WORK_TIMEOUT_S = 60.0
 POLL_S = 0.05
 KILL_SETTING = "BAROMETER_KILL_POINT"
 
@@ -45,22 +45,25 @@ class Kill:
     ready_s: float | None = None
 
 
-def at_random(stack: Stack, target: str, positions: Positions, load: Load, rng: Random) -> Kill:
-    """Kill `target` at a random moment with work at hand; return when it is ready again."""
+def at_random(
+    stack: Stack, target: str, positions: Positions, load: Load, rng: Random, *, patient: bool = True
+) -> Kill:
+    """Kill `target` at a random moment with work at hand; if `patient`, return when it is ready again."""
     child = stack.child(target)
     time.sleep(rng.uniform(0.2, LONGEST_WAIT_S))
-    for _ in range(TRIES):
+    deadline = time.monotonic() + WORK_TIMEOUT_S
+    while time.monotonic() < deadline:
         pid = child.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         unfinished, at_work = _at_hand(positions, target, load)
         if unfinished and at_work:
             os.killpg(pid, signal.SIGKILL)
-            ready_s = _ready_again(stack, target, pid)
+            ready_s = _ready_again(stack, target, pid) if patient else None
             return Kill(target=target, at="random", unfinished=unfinished, open=at_work, ready_s=ready_s)
         os.kill(pid, signal.SIGCONT)
         time.sleep(rng.uniform(0, POLL_S))
-    raise AssertionError(f"{target} had no unfinished work in {TRIES} looks")
+    raise AssertionError(f"{target} had no unfinished work for {WORK_TIMEOUT_S} s")
 
 
 def at_point(stack: Stack, point: str, positions: Positions, times: int, rng: Random) -> list[Kill]:

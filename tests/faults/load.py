@@ -108,7 +108,7 @@ class Load:
 
     def _event(self, rng: Random, *, old: bool) -> dict[str, Any]:
         shop = rng.choice(SHOPS)
-        swung = int((time.monotonic() - self._began) / SWING_S) % 2
+        swung = int((time.monotonic() - self._began) / SWING_S) % 2 == 0
         bad_share = 0.5 if shop == HIT and swung and not old else 0.1
         return event(rng, shop, bad_share, old=old)
 

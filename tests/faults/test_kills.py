@@ -23,7 +23,9 @@ from tests.faults.kills import POINTS, TARGETS, Kill, at_point, at_random
 from tests.faults.load import HIT, SHOPS, Load, event, send_all
 
 SETTLE_TIMEOUT_S = 240.0
-LEARNED = 300
+AGAINST_THE_FLOW = ("sink", "judge", "gate", "tally", "gateway")
+"""Each has work as long as those after it run."""
+LEARNED = 280
 """Old answers by shop, so that the drop alarm is armed."""
 
 
@@ -68,7 +70,10 @@ def settled(stack: Stack) -> None:
 
 
 def campaign(stack: Stack, *, rounds: int, seed: int, points: bool) -> list[Kill]:
-    """Kill under load, then hold rows, ids, readings and transitions against what was acknowledged."""
+    """Kill under load, then hold rows, ids, readings and transitions against what was acknowledged.
+
+    With `points` the sink dies at its kill points too; without, the kills come so fast that several processes are down at once.
+    """
     rng = Random(seed)
     sent = armed(stack, rng)
     load = Load(stack.endpoints["gateway"], stack.endpoints["write_key"], seed=seed)
@@ -76,13 +81,12 @@ def campaign(stack: Stack, *, rounds: int, seed: int, points: bool) -> list[Kill
     load.start()
     try:
         with Positions(stack.settings.kafka_bootstrap, stack.settings.topic_prefix) as positions:
-            order = [target for target in TARGETS for _ in range(rounds)]
-            rng.shuffle(order)
+            order = [target for target in AGAINST_THE_FLOW for _ in range(rounds)]
+            if points:
+                rng.shuffle(order)
             for target in order:
-                kills.append(at_random(stack, target, positions, load, rng))
-                told(
-                    f"{target} killed with {kills[-1].unfinished} unfinished, ready again in {kills[-1].ready_s:.1f} s"
-                )
+                kills.append(at_random(stack, target, positions, load, rng, patient=points))
+                told(f"{target} killed with {kills[-1].unfinished} unfinished")
             for point in POINTS if points else ():
                 kills += at_point(stack, point, positions, rounds, rng)
                 told(f"sink killed {rounds} times at {point}")
@@ -126,7 +130,7 @@ def show(kills: list[Kill], load: Load) -> None:
         "kills",
         "unfinished, least",
         "unfinished, most",
-        "open inserts",
+        "open, least",
         "ready again, most",
     ):
         table.add_column(column)

@@ -1,12 +1,15 @@
 -- Events received, probes left out.
 -- Rows: every final reading of volume that differs from a count over feedback_events; none if all agree.
+-- Windows that began too long before the last arrival are left out: what came late could no longer change them.
 WITH
     finals AS
     (
         SELECT dimension, key, window, window_end, n, value,
-            transform(toString(window), ['1h', '24h', '7d', '28d'], [1, 24, 168, 672], 0) AS hours
+            transform(toString(window), ['1h', '24h', '7d', '28d'], [1, 24, 168, 672], 0) AS hours,
+            transform(toString(window), ['1h', '24h', '7d', '28d'], [1, 24, 48, 192], 0) AS reach_hours
         FROM readings
         WHERE metric = 'volume' AND status != 'provisional'
+            AND window_end >= (SELECT max(arrived_at) FROM feedback_events) + INTERVAL 10 SECOND - toIntervalHour(reach_hours)
         ORDER BY dimension, key, window, window_end, revision DESC
         LIMIT 1 BY dimension, key, window, window_end
     ),
