@@ -59,7 +59,7 @@ up: setup ## Start everything on this machine and stay up
 	$(BIN)/barometer up
 
 test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
 
 lint: setup ## Check style
 	$(BIN)/ruff format --check .

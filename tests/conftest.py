@@ -19,6 +19,7 @@ from deploy.engines.ports import Ports
 TEST_PORTS = EnginePorts(kafka=21_092, kafka_controller=21_192, clickhouse_native=21_000, clickhouse_http=21_123)
 EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
 SHARED = "BAROMETER_TEST_ENGINES"
+LONG = ("streams/tally/", "sinks/test_sinking", "streams/judge/", "test_simulate", "faults/", "end_to_end/")
 
 
 @contextmanager
@@ -47,6 +48,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     endpoints.write(folder / "endpoints.json")
     os.environ[SHARED] = str(folder / "endpoints.json")
     config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that wait for real processes, so that no worker ends with one of them alone."""
+    items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from producers.gateway import Gateway, Server, build_app
 from producers.pseudonyms import Pseudonyms, pseudonyms_of
 from producers.publisher import TOPICS, Publisher
 from schemas.catalogue import Catalogue, load
-from schemas.clock import system_clock
+from schemas.clock import Clock, system_clock
 from schemas.codec import decode
 from schemas.readiness import Readiness
 from schemas.settings import Settings
@@ -120,12 +120,14 @@ class Running:
     readiness: Readiness
 
 
-def serve(settings: Settings, catalogue: Catalogue, *, wait_ready: bool = True) -> Iterator[Running]:
-    """Run a gateway in a thread with its own event loop, as in production but for the signals."""
+def serve(
+    settings: Settings, catalogue: Catalogue, *, wait_ready: bool = True, clock: Clock = system_clock
+) -> Iterator[Running]:
+    """Run a gateway in a thread with its own event loop, as in production but for the signals and, if given, the clock."""
     telemetry, readiness = Telemetry(), Readiness()
     publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
     gateway = Gateway(
-        settings, publisher=publisher, catalogue=catalogue, clock=system_clock, telemetry=telemetry, readiness=readiness
+        settings, publisher=publisher, catalogue=catalogue, clock=clock, telemetry=telemetry, readiness=readiness
     )
     address: list[tuple[str, int]] = []
     listening = threading.Event()
