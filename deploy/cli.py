@@ -35,35 +35,38 @@ COMMANDS = (
     ("config", "cli_watch:config", "Show and check the settings."),
 )
 
-app = cyclopts.App(
-    name="barometer",
-    help="Customer satisfaction from every channel: readings with their n and interval, alarms that keep a promise.",
-    help_epilogue="\n".join(
-        ["Commands (`barometer COMMAND --help` tells more):", ""]
-        + [f"- **{name}**: {summary}" for name, _, summary in COMMANDS]
-    ),
-    version=lambda: package_version("barometer"),
-    help_format="markdown",
-    result_action="return_value",
-)
-for _name, _where, _summary in COMMANDS:
-    app.command(f"deploy.{_where}", name=_name, show=False)
 
-
-@app.command
 def version() -> int:
     """Print the version. Example: `barometer version`"""
     print(package_version("barometer"))
     return 0
 
 
+def build(*, listing: bool) -> cyclopts.App:
+    """Return the application; `listing` shows each command's summary without importing it, else its own help counts."""
+    app = cyclopts.App(
+        name="barometer",
+        help="Customer satisfaction from every channel: readings with n and interval, alarms that keep a promise.",
+        version=lambda: package_version("barometer"),
+        help_format="markdown",
+        result_action="return_value",
+    )
+    for order, (name, where, summary) in enumerate(COMMANDS):
+        own = {"help": summary} if listing else {}
+        app.command(f"deploy.{where}", name=name, sort_key=order, **own)
+    app.command(version)
+    return app
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
     errors = Console(stderr=True)
     logs.configure("barometer", "warning")
+    given = sys.argv[1:] if arguments is None else arguments
+    app = build(listing=not given or given[0].startswith("-"))
     try:
         code = app(
-            sys.argv[1:] if arguments is None else arguments,
+            given,
             exit_on_error=False,
             print_error=True,
             error_console=errors,
@@ -71,10 +74,10 @@ def main(arguments: list[str] | None = None) -> None:
     except cyclopts.CycloptsError:
         sys.exit(EXIT_USAGE)
     except (UsageError, SettingsError, CatalogueError) as error:
-        errors.print(f"[bold red]barometer:[/] {error}", highlight=False)
+        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False)
         sys.exit(EXIT_USAGE)
     except BarometerError as error:
-        errors.print(f"[bold red]barometer:[/] {error}", highlight=False)
+        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

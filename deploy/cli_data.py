@@ -8,10 +8,12 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
+from rich.console import Console
 
 from deploy import wiring
 from deploy.cli_watch import DataDir, Json
 from deploy.located import locate
+from deploy.progress import Told
 from schemas.settings import Settings, load
 
 
@@ -44,10 +46,21 @@ def import_(
 
     Example: `barometer import reviews.csv --mapping reviews.toml`
     """
-    result = wiring.import_file(_located(data_dir), file, mapping=mapping, source=source)
+    told = Told(Console(stderr=True))
+    size = wiring.import_size(file)
+    with told.step(f"{file.name}, bytes", size) as step:
+        result = wiring.import_file(
+            _located(data_dir), file, mapping=mapping, source=source, progress=lambda so_far: step(so_far.read_bytes)
+        )
     if json_:
         print(json.dumps(msgspec.to_builtins(result)))
-    return 0
+    else:
+        reasons = "".join(f", {count} {reason}" for reason, count in sorted(result.reasons.items()))
+        print(
+            f"{file.name}: {result.rows} rows: {result.published} published, {result.rejected} rejected,"
+            f" {result.skipped} done before{reasons}"
+        )
+    return 0 if result.published or result.skipped or not result.rows else 1
 
 
 def migrate(*, data_dir: DataDir = None) -> int:

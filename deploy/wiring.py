@@ -192,8 +192,7 @@ def import_file(
     from producers.publisher import Publisher
 
     _needs(settings, "kafka_bootstrap", "pseudonym_key")
-    if not path.exists():
-        raise UsageError("no_such_file", f"{path} does not exist")
+    import_size(path)  # a missing file is said before anything is connected
     telemetry, readiness = Telemetry(), Readiness()
     publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
     publisher.start()
@@ -214,6 +213,13 @@ def import_file(
         )
     finally:
         publisher.close()
+
+
+def import_size(path: Path) -> int:
+    """Return the bytes of a file, or of the mails in a folder. Raises UsageError."""
+    if not path.exists():
+        raise UsageError("no_such_file", f"{path} does not exist")
+    return sum(one.stat().st_size for one in (path.glob("*.eml") if path.is_dir() else (path,)))
 
 
 def ready_urls(endpoints: Mapping[str, Any]) -> dict[str, str]:

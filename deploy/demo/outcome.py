@@ -58,8 +58,8 @@ def readings_of(query: Query) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def alarms_of(query: Query, first_injected_ms: int | None) -> list[dict[str, Any]]:
-    """Return the alarms that were opened, with their delay since the first injected answer arrived."""
+def alarms_of(query: Query, first_injected_ms: int | None, dispute_ms: int | None) -> list[dict[str, Any]]:
+    """Return the alarms that were opened, with their delay since the first injected answer, or the dispute, arrived."""
     rows = query(
         """
         SELECT metric, dimension, key, rule, toUnixTimestamp64Milli(pane), alarm_id
@@ -80,6 +80,8 @@ def alarms_of(query: Query, first_injected_ms: int | None) -> list[dict[str, Any
                 """,
                 {"shop": key, "first": first_injected_ms, "opened": opened_at},
             )[0][0]
+        elif dispute_ms is not None and metric == "dispute":
+            delay_s = (opened_at - dispute_ms) / 1000
         out.append(
             {
                 "metric": metric,

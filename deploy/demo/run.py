@@ -17,10 +17,10 @@ from deploy.demo import outcome as outcomes
 from deploy.demo.files import HistoryFile, write_history
 from deploy.demo.live import Sent, send_day
 from deploy.demo.outcome import Given, Outcome
-from deploy.demo.progress import Told
 from deploy.demo.scenario import HISTORY_EVENTS, LIVE_EVENTS, LIVE_S, Month, month
 from deploy.demo.shops import shops_of
 from deploy.demo.show import show
+from deploy.progress import Told
 from deploy.settle import settle
 from schemas.clock import Clock, system_clock
 from schemas.errors import UnavailableError
@@ -162,10 +162,15 @@ def _outcome(settings: Settings, played: Month, sent: Sent, imported: int) -> Ou
 
         raised = [send.event["id"] for send in played.live if send.injected]
         first_ms = outcomes.first_arrival(query, raised)
-        readings, alarms = outcomes.readings_of(query), outcomes.alarms_of(query, first_ms)
+        disputes = [send.event["id"] for send in played.live if send.event.get("kind") == "dispute"]
+        dispute_ms = outcomes.first_arrival(query, disputes)
+        readings, alarms = outcomes.readings_of(query), outcomes.alarms_of(query, first_ms, dispute_ms)
         rows, rejected = outcomes.count(query, "feedback_events"), outcomes.count(query, "rejected_events")
     repeats = recount_repeats(settings)
-    injected_at = min((sent.occurred_at[one] for one in raised), default=None)
+    injected_at, dispute_at = (
+        min((sent.occurred_at[one] for one in ids if one in sent.occurred_at), default=None)
+        for ids in (raised, disputes)
+    )
     problems = outcomes.problems_of(
         played,
         sent=sent.items + imported,
@@ -184,7 +189,10 @@ def _outcome(settings: Settings, played: Month, sent: Sent, imported: int) -> Ou
         rejected=rejected,
         readings=readings,
         alarms=alarms,
-        injected=[{"metric": "csat", "dimension": "touchpoint", "key": played.injected_shop, "at": injected_at}],
+        injected=[
+            {"metric": "csat", "dimension": "touchpoint", "key": played.injected_shop, "at": injected_at},
+            {"metric": "dispute", "dimension": "touchpoint", "key": played.dispute_shop, "at": dispute_at},
+        ],
         problems=problems,
     )
 

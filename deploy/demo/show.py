@@ -80,8 +80,8 @@ def _alarms(alarms: Sequence[Mapping[str, Any]], month: Month) -> Table:
         table.add_column(title)
     for alarm in alarms:
         opened = datetime.fromtimestamp(alarm["opened_at"] / 1000, UTC).strftime("%H:%M:%S UTC")
-        delay = "at once" if alarm["rule"] == "dispute" else ""
-        if alarm["delay_s"] is not None:
+        delay = "at once, without statistics" if alarm["rule"] == "dispute" else ""
+        if alarm["delay_answers"] is not None:
             delay = f"{alarm['delay_answers']} answers, {alarm['delay_s']:.1f} s"
         table.add_row(alarm["rule"], alarm["key"], opened, delay)
     return table
