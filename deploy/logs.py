@@ -7,6 +7,7 @@ import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+OURS = ("producers", "streams", "sinks", "deploy")
 TALKATIVE = ("kafka", "kafka.cluster", "aiokafka", "faust", "mode")
 """Libraries that set their own level below warning."""
 
@@ -33,5 +34,7 @@ def configure(process: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(renderer)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for ours in OURS:
+        logging.getLogger(ours).setLevel(LEVELS[level])
     for talkative in TALKATIVE:
         logging.getLogger(talkative).setLevel(logging.WARNING)
