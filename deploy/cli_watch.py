@@ -23,6 +23,7 @@ from schemas.errors import UsageError
 from schemas.settings import Settings, load, shown
 from sinks import queries
 
+WIDE = 240
 Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON")]
 DataDir = Annotated[
     Path | None,
@@ -59,7 +60,8 @@ def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    # a pipe has no width: do not fold what a person will grep
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def doctor(
