@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
+from hypothesis import HealthCheck, settings
 
 from deploy.engines.datadir import DataDir
 from deploy.engines.local import Endpoints, EnginePorts, LocalEngines
@@ -20,6 +21,11 @@ TEST_PORTS = EnginePorts(kafka=21_092, kafka_controller=21_192, clickhouse_nativ
 EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
 SHARED = "BAROMETER_TEST_ENGINES"
 LONG = ("streams/tally/", "sinks/test_sinking", "streams/judge/", "test_simulate", "faults/", "end_to_end/")
+
+
+# A law is broken by a value, never by a slow machine.
+settings.register_profile("barometer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("barometer")
 
 
 @contextmanager
