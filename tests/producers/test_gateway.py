@@ -201,7 +201,8 @@ def test_old_events_take_the_history_lane(http: httpx.Client, broker: Broker) ->
 
 
 def test_a_key_over_its_rate_is_told_how_long_to_wait(broker: Broker, catalogue: Catalogue) -> None:
-    for gateway in serve(broker.settings(rate_per_key_s=2.0), catalogue):
+    now = system_clock()
+    for gateway in serve(broker.settings(rate_per_key_s=2.0), catalogue, clock=lambda: now):
         with httpx.Client(base_url=gateway.url, headers=BEARER) as client:
             assert 202 == client.post("/v1/feedback", content=json.dumps([event()] * 20)).status_code
             refused = client.post("/v1/feedback", content=json.dumps([event()] * 10))
