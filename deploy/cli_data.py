@@ -11,17 +11,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from deploy import wiring
-from deploy.cli_watch import DataDir, Json
-from deploy.located import locate
+from deploy.cli_options import DataDir, Json, located
 from deploy.progress import Told
-from schemas.settings import Settings, load
-
-
-def _located(data_dir: Path | None) -> Settings:
-    settings = load(os.environ)
-    if data_dir is not None:
-        settings = msgspec.structs.replace(settings, data_dir=str(data_dir))
-    return locate(settings)
+from schemas.settings import load
 
 
 def import_(
@@ -50,7 +42,7 @@ def import_(
     size = wiring.import_size(file)
     with told.step(f"{file.name}, bytes", size) as step:
         result = wiring.import_file(
-            _located(data_dir), file, mapping=mapping, source=source, progress=lambda so_far: step(so_far.read_bytes)
+            located(data_dir), file, mapping=mapping, source=source, progress=lambda so_far: step(so_far.read_bytes)
         )
     if json_:
         print(json.dumps(msgspec.to_builtins(result)))
@@ -65,7 +57,7 @@ def import_(
 
 def migrate(*, data_dir: DataDir = None) -> int:
     """Bring the ClickHouse database up to date. Safe to repeat. Example: `barometer migrate`"""
-    wiring.migrate(_located(data_dir), tell=print)
+    wiring.migrate(located(data_dir), tell=print)
     return 0
 
 
@@ -117,7 +109,7 @@ def replay(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """
     from deploy import replay as replaying
 
-    return replaying.run(_located(data_dir), json_=json_)
+    return replaying.run(located(data_dir), json_=json_)
 
 
 def simulate(*, seeds: int = 100, first: int = 1, json_: Json = False) -> int:

@@ -8,14 +8,14 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from deploy.cli_watch import DataDir, Json
+from deploy.cli_options import DataDir, Json, settings_of
 from deploy.demo import generate
 from deploy.demo.run import run_demo
 from deploy.demo.shops import shops_of
 from deploy.engines.signals import StopSignals
 from deploy.stack import Stack
 from deploy.wiring import catalogue
-from schemas.settings import Settings, check, load
+from schemas.settings import check, load
 
 DEMO_FOLDER = "demo"
 DEMO_PANE_MS = 1_000
@@ -27,18 +27,13 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _settings(data_dir: Path | None) -> Settings:
-    settings = load(os.environ)
-    return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=str(data_dir))
-
-
 def up(*, data_dir: DataDir = None) -> int:
     """Start everything here and stay up until Ctrl-C; the data is kept.
 
     Example: `barometer up --data-dir .barometer`
     """
     with StopSignals() as signals:
-        stack = Stack(_settings(data_dir), environ=os.environ, tell=_say)
+        stack = Stack(settings_of(data_dir), environ=os.environ, tell=_say)
         try:
             stack.start()
             _say(_where(stack))

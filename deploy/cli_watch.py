@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
@@ -15,20 +14,15 @@ from rich.table import Table
 from deploy import alarms as alarm_commands
 from deploy import topics as topic_commands
 from deploy import wiring
+from deploy.cli_options import DataDir, Json, located, settings_of
 from deploy.doctor import examine
 from deploy.located import endpoints as running_endpoints
-from deploy.located import locate
 from deploy.settle import settle
 from schemas.errors import UsageError
-from schemas.settings import Settings, load, shown
+from schemas.settings import load, shown
 from sinks import queries
 
 WIDE = 240
-Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON")]
-DataDir = Annotated[
-    Path | None,
-    Parameter(name="--data-dir", help="folder of the local stack (default: .barometer)"),
-]
 
 alarms = cyclopts.App(
     name="alarms",
@@ -37,15 +31,6 @@ alarms = cyclopts.App(
 rejected = cyclopts.App(name="rejected", help="What could not become an event, and why.")
 topics = cyclopts.App(name="topics", help="Create and describe the topics.")
 config = cyclopts.App(name="config", help="The settings in force.")
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    settings = load(os.environ)
-    return settings if data_dir is None else msgspec.structs.replace(settings, data_dir=str(data_dir))
-
-
-def _located(data_dir: Path | None) -> Settings:
-    return locate(_settings(data_dir))
 
 
 def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
@@ -78,7 +63,7 @@ def doctor(
 
     Example: `barometer doctor --settled`
     """
-    settings = _located(data_dir)
+    settings = located(data_dir)
     if settled:
         pane = settle(
             settings.kafka_bootstrap,
@@ -117,7 +102,7 @@ def list_alarms(
     data_dir: DataDir = None,
 ) -> int:
     """List the open alarms with their evidence. Example: `barometer alarms list --all`"""
-    _show(queries.alarms(wiring.clickhouse(_located(data_dir)), only_open=not all_), "alarms", as_json=json_)
+    _show(queries.alarms(wiring.clickhouse(located(data_dir)), only_open=not all_), "alarms", as_json=json_)
     return 0
 
 
@@ -137,7 +122,7 @@ def renew(
     Example: `barometer alarms renew --note "after the summer"`
     """
     pane = alarm_commands.renew(
-        _located(data_dir),
+        located(data_dir),
         author=_author(),
         note=note,
         from_pane=from_pane,
@@ -150,7 +135,7 @@ def renew(
 @alarms.command
 def resolve(alarm_id: str, *, note: str = "", timeout_s: float = 60.0, data_dir: DataDir = None) -> int:
     """End an alarm by hand; its note stays in the history. Example: `barometer alarms resolve 3f2a... --note "mended"`"""
-    alarm_commands.resolve(_located(data_dir), alarm_id, author=_author(), note=note, timeout_s=timeout_s)
+    alarm_commands.resolve(located(data_dir), alarm_id, author=_author(), note=note, timeout_s=timeout_s)
     print("resolved")
     return 0
 
@@ -162,14 +147,14 @@ def _author() -> str:
 @rejected.command(name="list")
 def list_rejected(*, limit: int = 50, json_: Json = False, data_dir: DataDir = None) -> int:
     """List what was rejected, newest first. Example: `barometer rejected list --limit 20`"""
-    _show(queries.rejected(wiring.clickhouse(_located(data_dir)), limit=limit), "rejected", as_json=json_)
+    _show(queries.rejected(wiring.clickhouse(located(data_dir)), limit=limit), "rejected", as_json=json_)
     return 0
 
 
 @rejected.command(name="show")
 def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = None) -> int:
     """Show one rejected input with its raw bytes. Example: `barometer rejected show 0a1b...`"""
-    row = queries.one_rejected(wiring.clickhouse(_located(data_dir)), rejected_id)
+    row = queries.one_rejected(wiring.clickhouse(located(data_dir)), rejected_id)
     if row is None:
         raise UsageError(
             "no_such_id",
@@ -187,7 +172,7 @@ def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = 
 @topics.command
 def apply(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Create the topics that are missing. Safe to repeat. Example: `barometer topics apply`"""
-    settings = _located(data_dir)
+    settings = located(data_dir)
     states = topic_commands.apply(settings.kafka_bootstrap, settings.topic_prefix)
     _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
     return 0
@@ -196,7 +181,7 @@ def apply(*, json_: Json = False, data_dir: DataDir = None) -> int:
 @topics.command
 def describe(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Show the topics as they stand on the broker. Example: `barometer topics describe`"""
-    settings = _located(data_dir)
+    settings = located(data_dir)
     states = topic_commands.describe(settings.kafka_bootstrap, settings.topic_prefix)
     _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
     return 0
@@ -221,7 +206,7 @@ def check_config() -> int:
 
 def endpoints(name: str = "", /, *, data_dir: DataDir = None) -> int:
     """Print where the local stack listens, or one entry of it. Example: `curl $(barometer endpoints gateway)/livez`"""
-    found = running_endpoints(_settings(data_dir))
+    found = running_endpoints(settings_of(data_dir))
     if not found:
         raise UsageError(
             "nowhere",
@@ -237,5 +222,5 @@ def endpoints(name: str = "", /, *, data_dir: DataDir = None) -> int:
 
 def query(sql: str, /, *, data_dir: DataDir = None, json_: Json = False) -> int:
     """Ask ClickHouse as the read-only user. Example: `barometer query "SELECT * FROM v_channel_volume LIMIT 5"`"""
-    _show(wiring.ask_as_reader(running_endpoints(_settings(data_dir)), sql), "result", as_json=json_)
+    _show(wiring.ask_as_reader(running_endpoints(settings_of(data_dir)), sql), "result", as_json=json_)
     return 0

@@ -18,7 +18,6 @@ from schemas.windows import DAY_MS, HOUR_MS, WINDOWS
 DIMENSIONS = ("*", "channel", "touchpoint")
 ALL = "*"
 OVERFLOW_KEY = "__other__"
-COMPLAINT_KINDS = frozenset({"complaint", "letter", "dispute"})
 
 
 class MetricKind(StrEnum):

@@ -58,16 +58,3 @@ def alarms(client: Client, *, only_open: bool = True, limit: int = 200) -> list[
         f" p0, p1, n, bad, event_id, actor, note, evidence FROM {view} ORDER BY pane DESC, alarm_id, sequence DESC LIMIT %(limit)s",
         {"limit": limit},
     )
-
-
-def latest_readings(client: Client, *, metric: str = "", window: str = "", dimension: str = "") -> list[Row]:
-    """Return the newest reading of each metric, window and key; an empty filter takes all."""
-    return _ask(
-        client,
-        "SELECT metric, dimension, key, window, window_end, as_of, status, quality, n, value, lo, hi, level, method"
-        " FROM v_readings_latest"
-        " WHERE (%(metric)s = '' OR metric = %(metric)s) AND (%(window)s = '' OR window = %(window)s)"
-        " AND (%(dimension)s = '' OR dimension = %(dimension)s)"
-        " ORDER BY metric, dimension, key, window, window_end DESC LIMIT 1 BY metric, dimension, key, window",
-        {"metric": metric, "window": window, "dimension": dimension},
-    )

@@ -28,10 +28,6 @@ class Grid:
         step = self.window.step_ms
         return bucket // step * step + step
 
-    def left(self, bucket: int) -> int:
-        """Return the first end after that whose window no longer holds `bucket`."""
-        return self.entered(bucket) + self.window.length_ms
-
     def due(self, end: int) -> int:
         """Return the pane in which the window becomes final: the first that ends at or after end + lateness."""
         return up(end + self.lateness_ms, self.pane_ms)
