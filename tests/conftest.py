@@ -56,6 +56,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.add_cleanup(stack.close)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their argument: the workers must collect one list, and bytes may hold the time (gzip does)."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that wait for real processes, so that no worker ends with one of them alone."""
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
