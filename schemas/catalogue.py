@@ -1,101 +1,29 @@
 """The metric catalogue: the only place where metrics and alarms are defined.
 
-A metric's identity holds the hash of what decides its counts and values, so a changed definition is a new series.
-Unknown keys in the file are errors.
+A file is read whole: every problem of it is told at once, with file, line, reason and what to do.
 """
 
 import hashlib
-from enum import StrEnum
+import tomllib
+from collections.abc import Iterator
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.catalogue_checks import metric_problems
+from schemas.catalogue_fields import Problem, structs_of
+from schemas.catalogue_lines import line_of, line_of_syntax_error, lines_of
 from schemas.errors import CatalogueError
-from schemas.event import KINDS, Channel
-from schemas.windows import DAY_MS, HOUR_MS, WINDOWS
+from schemas.metrics import Metric
+from schemas.place_checks import exception_problems, touchpoint_problems
+from schemas.rule_checks import rule_problems
+from schemas.rules import Rule
 
-DIMENSIONS = ("*", "channel", "touchpoint")
-ALL = "*"
-OVERFLOW_KEY = "__other__"
-
-
-class MetricKind(StrEnum):
-    """How bins become a value: a share in a box, the NPS, a mean, a share of events, a count of events."""
-
-    SHARE = "share"
-    NPS = "nps"
-    MEAN = "mean"
-    EVENT_SHARE = "event_share"
-    COUNT = "count"
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One metric. `box` lists the scale points that count as good (share) or the kinds that count as 1 (event_share)."""
-
-    name: str
-    version: int
-    owner: str
-    title: str
-    kind: MetricKind
-    question: str | None = None
-    scale: tuple[int, int] | None = None
-    box: tuple[int, ...] = ()
-    events: tuple[str, ...] = ()
-    channels: tuple[Channel, ...] = tuple(Channel)
-    dimensions: tuple[str, ...] = DIMENSIONS
-    windows: tuple[str, ...] = tuple(WINDOWS)
-    lateness_ms: dict[str, int] = {}
-    n_min: int = 30
-    level: float = 0.95
-    target: float | None = None
-    max_keys: int = 10_000
-    detect_max_age_ms: int = 24 * HOUR_MS
-
-    @property
-    def identity(self) -> str:
-        """Return name@hash: the name of the series that this definition makes."""
-        return f"{self.name}@{_hash(self, 'owner', 'title', 'target')[:8]}"
-
-    def lateness(self, window: str) -> int:
-        """Return how long after its end a window stays provisional, in ms."""
-        return self.lateness_ms.get(window, WINDOWS[window].lateness_ms)
-
-
-class RuleKind(StrEnum):
-    DROP = "drop"
-    DISPUTE = "dispute"
-
-
-class BaselineKind(StrEnum):
-    LEARNED = "learned"
-    FIXED = "fixed"
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One alarm rule. Shares are bad shares; the budget is in expected false alarms a week over all keys together."""
-
-    name: str
-    owner: str
-    kind: RuleKind
-    severity: str
-    metric: str = ""
-    dimension: str = "touchpoint"
-    direction: str = "down"
-    baseline: BaselineKind = BaselineKind.LEARNED
-    p0: float | None = None
-    p1: float = 0.25
-    p1_margin: float = 0.03
-    budget_per_week: float = 1.0
-    learn_lag_ms: int = 7 * DAY_MS
-    learn_min: int = 200
-    learn_confidence: float = 0.999
-    resolve_min_answers: int = 30
-
-    @property
-    def definition_hash(self) -> str:
-        """Return 16 hex digits that name this definition."""
-        return _hash(self, "owner")[:16]
+PACKAGED = "schemas/catalogue.toml"
+REMEDY = "mend these lines; `barometer catalogue check FILE` reads it again"
 
 
 class Touchpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,19 +38,31 @@ class Touchpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     owner: str | None = None
 
 
+class ExceptionalDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Days of strike, holiday or promotion, both ends included, from which no baseline should learn."""
+
+    name: str
+    first: date = msgspec.field(name="from")
+    last: date = msgspec.field(name="to")
+    touchpoints: tuple[str, ...] = ()
+    """Where; empty: everywhere. A day is a calendar day of the touchpoint."""
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All metrics, alarm rules and touchpoints."""
+    """All metrics, alarm rules, touchpoints and exceptional days."""
 
     metric: list[Metric]
     alarm: list[Rule] = []
     touchpoint: list[Touchpoint] = []
+    exception: list[ExceptionalDays] = []
 
     @property
     def hash(self) -> str:
         """Return 16 hex digits that name everything which decides counts, values and alarms."""
-        parts = [metric.identity for metric in self.metric] + [
-            f"{rule.name}:{rule.definition_hash}" for rule in self.alarm
-        ]
+        parts = [metric.identity for metric in self.metric]
+        parts += [f"{rule.name}:{rule.definition_hash}" for rule in self.alarm]
+        parts += [f"{one.name}<{one.parent}" for one in self.touchpoint if one.parent is not None]
+        parts += [msgspec.json.encode(one).decode() for one in self.exception]
         return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
     def by_identity(self) -> dict[str, Metric]:
@@ -138,76 +78,121 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def scales(self) -> dict[str, tuple[int, int]]:
         """Return question -> scale, for the questions that a metric reads."""
-        return {one.question: one.scale for one in self.metric if one.question is not None and one.scale is not None}
+        found: dict[str, tuple[int, int]] = {}
+        for one in self.metric:
+            if one.scale is not None:
+                asked = [one.question, one.expected_question, *one.grid]
+                found.update({question: one.scale for question in asked if question is not None})
+            if one.overall_question is not None and one.overall_scale is not None:
+                found[one.overall_question] = one.overall_scale
+        return found
 
 
-def _hash(value: msgspec.Struct, *left_out: str) -> str:
-    plain = msgspec.to_builtins(value)
-    kept = {name: part for name, part in plain.items() if name not in left_out}
-    return hashlib.sha256(msgspec.json.encode(kept, order="sorted")).hexdigest()
+class _Tables(NamedTuple):
+    """The tables of a catalogue by their index in the file; `unread`: table -> names of those that could not be read."""
+
+    metric: dict[int, Metric]
+    alarm: dict[int, Rule]
+    touchpoint: dict[int, Touchpoint]
+    exception: dict[int, ExceptionalDays]
+    unread: dict[str, set[str]]
+
+    def problems(self, pane_ms: int | None) -> Iterator[Problem]:
+        """Yield what the types do not say."""
+        metrics, places = self.unread.get("metric", set()), self.unread.get("touchpoint", set())
+        parents = any(one.parent is not None for one in self.touchpoint.values())
+        yield from metric_problems(self.metric, unread=metrics, pane_ms=pane_ms)
+        yield from rule_problems(
+            self.alarm, self.metric, parents=parents or bool(places), unread=metrics, pane_ms=pane_ms
+        )
+        yield from touchpoint_problems(self.touchpoint, unread=places)
+        yield from exception_problems(self.exception, places | {one.name for one in self.touchpoint.values()})
 
 
-def parse(text: str) -> Catalogue:
-    """Return the catalogue of TOML text. Raises CatalogueError that names the culprit."""
+def problems(catalogue: Catalogue, *, pane_ms: int | None = None) -> list[Problem]:
+    """Return all that is wrong with a catalogue; with a pane length also what does not fit that."""
+    tables = _Tables(
+        dict(enumerate(catalogue.metric)),
+        dict(enumerate(catalogue.alarm)),
+        dict(enumerate(catalogue.touchpoint)),
+        dict(enumerate(catalogue.exception)),
+        {},
+    )
+    return list(tables.problems(pane_ms))
+
+
+def parse(text: str, file: str = "catalogue", *, pane_ms: int | None = None) -> Catalogue:
+    """Return the catalogue of TOML text; `file` names it in errors. Raises CatalogueError with every problem, one a line."""
     try:
-        catalogue = msgspec.toml.decode(text, type=Catalogue)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise CatalogueError("bad_catalogue", str(error), "mend the catalogue file") from error
-    _check(catalogue)
-    return catalogue
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = line_of_syntax_error(str(error), text)
+        raise CatalogueError("bad_catalogue", f"{file}:{line}: no TOML: {error}", REMEDY) from error
+    kinds: dict[str, type[Any]] = {
+        "metric": Metric,
+        "alarm": Rule,
+        "touchpoint": Touchpoint,
+        "exception": ExceptionalDays,
+    }
+    wrong = [
+        Problem(f"$.{name}", f"unknown key {name}", f"known are {', '.join(f'[[{one}]]' for one in kinds)}")
+        for name in plain.keys() - kinds.keys()
+    ]
+    if not plain.get("metric"):
+        wrong.append(Problem("$", "holds no metric", "add a [[metric]]; deploy/docs/catalogue.md says how"))
+    found: dict[str, Any] = {}
+    unread: dict[str, set[str]] = {}
+    for name, kind in kinds.items():
+        found[name], more = structs_of(plain.get(name, []), kind, f"$.{name}")
+        wrong += more
+        unread[name] = {_named(plain, one.path) for one in more} - {one.name for one in found[name].values()}
+    tables = _Tables(**found, unread=unread)
+    wrong += tables.problems(pane_ms)
+    if wrong:
+        raise CatalogueError("bad_catalogue", _told(wrong, plain, text, file), REMEDY)
+    return Catalogue(**{name: list(rows.values()) for name, rows in found.items()})
 
 
-def load(path: str = "") -> Catalogue:
+def load(path: str = "", *, pane_ms: int | None = None) -> Catalogue:
     """Return the catalogue of a file, or the packaged one. Raises CatalogueError."""
     try:
         text = Path(path).read_text("utf-8") if path else (files("schemas") / "catalogue.toml").read_text("utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError(
             "no_catalogue",
             f"{path}: {error}",
             "set BAROMETER_CATALOGUE to a readable file",
         ) from error
-    return parse(text)
+    return parse(text, path or PACKAGED, pane_ms=pane_ms)
 
 
-def _check(catalogue: Catalogue) -> None:
-    def refuse(name: str, detail: str) -> None:
-        raise CatalogueError("bad_catalogue", f"{name}: {detail}", "mend the catalogue file")
+def check(catalogue: Catalogue, *, pane_ms: int) -> Catalogue:
+    """Return the catalogue if it fits the pane length. Raises CatalogueError."""
+    wrong = problems(catalogue, pane_ms=pane_ms)
+    if wrong:
+        told = "\n".join(f"{one.path}: {one.reason} -> {one.remedy}" for one in wrong)
+        raise CatalogueError("bad_catalogue", told, REMEDY)
+    return catalogue
 
-    scales: dict[str, tuple[int, int] | None] = {}
-    for metric in catalogue.metric:
-        asked = metric.kind in {MetricKind.SHARE, MetricKind.NPS, MetricKind.MEAN}
-        if asked and (metric.question is None or metric.scale is None):
-            refuse(metric.name, "wants a question and a scale")
-        if metric.question is not None and scales.setdefault(metric.question, metric.scale) != metric.scale:
-            refuse(metric.name, f"question {metric.question!r} has two scales")
-        if metric.kind is MetricKind.SHARE and not metric.box:
-            refuse(metric.name, "a share states its box")
-        if metric.kind is MetricKind.NPS and metric.scale != (0, 10):
-            refuse(metric.name, "the NPS is asked on 0..10")
-        if metric.kind is MetricKind.EVENT_SHARE and not metric.events:
-            refuse(metric.name, "states the event kinds that it counts")
-        for given, known in (
-            (metric.dimensions, DIMENSIONS),
-            (metric.windows, WINDOWS),
-            (metric.events, KINDS),
-        ):
-            unknown = sorted(set(given) - set(known))
-            if unknown:
-                refuse(metric.name, f"unknown {', '.join(unknown)}")
-        for name, lateness in metric.lateness_ms.items():
-            if name not in WINDOWS or not 0 <= lateness <= WINDOWS[name].span_ms - WINDOWS[name].length_ms:
-                refuse(metric.name, f"lateness of {name} exceeds what the state holds")
-    for rule in catalogue.alarm:
-        if rule.kind is RuleKind.DROP and catalogue.named(rule.metric).kind is not MetricKind.SHARE:
-            refuse(rule.name, "watches a metric of kind share")
-        if rule.baseline is BaselineKind.FIXED and rule.p0 is None:
-            refuse(rule.name, "a fixed baseline states p0")
-        if not 0 < rule.p1 < 1 or rule.budget_per_week <= 0:
-            refuse(rule.name, "p1 lies in 0..1 and the budget above 0")
-    for names in (
-        [one.name for one in catalogue.metric],
-        [one.name for one in catalogue.alarm],
-    ):
-        if len(set(names)) != len(names):
-            refuse(", ".join(names), "a name stands twice")
+
+def _told(wrong: list[Problem], plain: dict[str, object], text: str, file: str) -> str:
+    """Return one line a problem, in the order of the file."""
+    lines = lines_of(text)
+    told = []
+    for one in wrong:
+        line, name = line_of(one.path, lines), _named(plain, one.path)
+        table = one.path[2:].partition("[")[0].partition(".")[0]
+        about = f"{table} {name!r}: " if name else ""
+        told.append((line, f"{file}:{line}: {about}{one.reason} -> {one.remedy}"))
+    return "\n".join(said for _, said in sorted(set(told)))
+
+
+def _named(plain: dict[str, object], path: str) -> str:
+    """Return the name that the table of a path has in the file; empty where it has none."""
+    table, _, rest = path[2:].partition("[")
+    rows = plain.get(table)
+    if not rest or not isinstance(rows, list):
+        return ""
+    row = rows[int(rest.partition("]")[0])]
+    name = row.get("name", "") if isinstance(row, dict) else ""
+    return name if isinstance(name, str) else ""

@@ -33,8 +33,16 @@ class Lane(StrEnum):
 KINDS = frozenset({
     "rating", "comment", "praise", "suggestion", "idea", "remark", "complaint", "letter", "dispute", "question", "reply",
     "auto_reply", "page_view", "web_action", "order_placed", "order_delivered", "order_returned", "order_cancelled",
-    "survey_sent", "survey_answered", "probe",
+    "survey_sent", "survey_opened", "survey_answered", "probe",
 })  # fmt: skip
+
+
+NO_CONTACT = frozenset({
+    "page_view", "order_placed", "order_delivered", "order_returned", "order_cancelled", "survey_opened", "probe",
+})  # fmt: skip
+"""What is no contact of a customer, though it came in."""
+UNDIRECTED = NO_CONTACT | {"survey_sent", "reply", "auto_reply", "web_action"}
+"""What has no direction, or goes out."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

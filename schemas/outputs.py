@@ -12,13 +12,22 @@ class DecisionKind(StrEnum):
     RENEW = "renew"
     RESOLVE = "resolve"
     ADOPT = "adopt"
+    ACK = "ack"
+    NOTE = "note"
+    SILENCE = "silence"
+    ARM = "arm"
+    DISARM = "disarm"
+    REBASE = "rebase"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the tallies log that is not a block; it applies before `from_pane` (None: the next pane) is judged.
 
     `body` by kind: sources {"sources": [[topic, topic_id, partition], ...], "pane_ms": int, "catalogue_hash": str};
-    renew {}; resolve {"alarm_id": str}; adopt: the fields of the alarm's first AlarmTransition.
+    renew {}; resolve, ack and note {"alarm_id": str}; adopt: the fields of the alarm's first AlarmTransition;
+    silence {"rule": str, "key": str (empty: all keys), "until": ms} (notification only, detectors go on);
+    arm {"rule": str, "definition_hash": str, "backtest": {...}} (implies a renewal of that rule); disarm {"rule": str};
+    rebase {"rule": str, "key": str} (the newest days become the baseline).
     """
 
     decision_id: str
@@ -83,12 +92,26 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlarmState(StrEnum):
+    """An alarm is over when it is resolved; an episode that comes back within its cool-down is open again under its id.
+
+    Pending: the statistic has to hold for a while first. Flapping: held open until it has been quiet for a while.
+    """
+
+    PENDING = "pending"
     OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    FLAPPING = "flapping"
     RESOLVED = "resolved"
 
 
 class AlarmTransition(msgspec.Struct, frozen=True, kw_only=True):
-    """One step in the life of an alarm with the evidence for it; fields as in alarm_transition.avsc."""
+    """One step in the life of an alarm with the evidence for it; fields as in alarm_transition.avsc.
+
+    `evidence` is JSON. strata: stratum -> {n, bad, p0, p1}, of scores with score and baseline, of counts {seen, expected,
+    factor, dispersion}, of burn rates {n, bad, burn, threshold} by tier; threshold; learned_from: answers (of counts:
+    events) behind the baseline; reopened: how often the episode came back; steps: of a flapping one; silenced_until: ms;
+    contributors: [{key, n, bad, alarm_id}] of a parent, the largest first; episode: alarm id of the parent that is open.
+    """
 
     transition_id: str
     alarm_id: str
@@ -138,9 +161,14 @@ def alarm_id(rule: str, definition_hash: str, key: str, direction: str, first_pa
     return digest(rule, definition_hash, key, direction, first_pane)
 
 
+def immediate_alarm_id(kind: str, event_id: str) -> str:
+    """Return the id of the alarm that an event raises at once; kind: of the rule, such as `dispute`."""
+    return digest(kind, event_id)
+
+
 def dispute_alarm_id(event_id: str) -> str:
     """Return the id of the alarm that a dispute raises."""
-    return digest("dispute", event_id)
+    return immediate_alarm_id("dispute", event_id)
 
 
 def transition_id(alarm: str, sequence: int) -> str:

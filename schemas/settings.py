@@ -3,19 +3,31 @@
 Unknown names are errors; secrets are masked when shown.
 """
 
+import base64
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from schemas.errors import SettingsError
 
 PREFIX = "BAROMETER_"
-SECRETS = frozenset({"write_keys", "pseudonym_key", "clickhouse_url"})
+SECRETS = frozenset({
+    "write_keys", "pseudonym_key", "clickhouse_url", "console_token", "alertmanager_url", "notify_webhook_url", "notify_webhook_secret",
+    "notify_smtp_url",
+})  # fmt: skip
 ELSEWHERE = frozenset({"CONFIG", "TEST_ENGINES"})
 """Names with our prefix that are read elsewhere: the file itself, and the test suite's switch."""
+RECEIVERS = {"alertmanager": "alertmanager_url", "webhook": "notify_webhook_url", "mail": "notify_smtp_url"}
+"""Receiver of alarms -> the setting that switches it on."""
+NOTIFY_SCHEMES = {
+    "alertmanager_url": ("http", "https"), "notify_webhook_url": ("http", "https"), "notify_smtp_url": ("smtp", "smtps"),
+    "notify_public_url": ("http", "https"),
+}  # fmt: skip
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_http_port: int = 0
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8080
+    console_host: str = "127.0.0.1"
+    console_port: int = 8090
+    console_token: str = ""
+    """What operators show the console; required where it listens beyond this machine."""
     ops_host: str = "127.0.0.1"
     ops_port: int = 0
     """Port of /metrics, /livez and /readyz of a stream or sink process."""
@@ -61,6 +77,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kill_point: str = ""
     """NAME:N kills this process the N-th time that it reaches the named point; for fault tests only."""
     log_level: str = "info"
+    alertmanager_url: str = ""
+    """Alertmanager's address without /api/v2; empty: it is not told."""
+    notify_webhook_url: str = ""
+    """Where each alarm is posted, signed; empty: nowhere."""
+    notify_webhook_secret: str = ""
+    """whsec_ and base64 of 24 to 64 bytes; two, separated by a space, while one replaces the other."""
+    notify_smtp_url: str = ""
+    """smtp://user:password@host:port (STARTTLS where offered) or smtps://...; empty: no mail."""
+    notify_mail_from: str = ""
+    notify_mail_to: str = ""
+    """Addresses, separated by commas."""
+    notify_lang: str = "en"
+    """Language of what people read: en or fr."""
+    notify_public_url: str = ""
+    """Where people see alarms; put before /alarms/ID in links. Empty: no links."""
 
 
 def _coerce(name: str, text: str) -> Any:
@@ -113,7 +144,67 @@ def check(settings: Settings) -> Settings:
     if settings.pseudonym_key and len(settings.pseudonym_key) < 16:
         raise SettingsError("bad_setting", "pseudonym_key is shorter than 16 characters")
     keys_of(settings)
+    _check_console(settings)
+    _check_notified(settings)
     return settings
+
+
+def _check_console(settings: Settings) -> None:
+    if not is_loopback(settings.console_host) and not settings.console_token:
+        raise SettingsError(
+            "bad_setting", f"console_host {settings.console_host} is reached from elsewhere and no console_token is set",
+            "set BAROMETER_CONSOLE_TOKEN, at least 16 characters",
+        )  # fmt: skip
+    if settings.console_token and len(settings.console_token) < 16:
+        raise SettingsError("bad_setting", "console_token is shorter than 16 characters")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine as only itself sees it."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_notified(settings: Settings) -> None:
+    for name, schemes in NOTIFY_SCHEMES.items():
+        url = getattr(settings, name)
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            good = False
+        if url and not good:
+            raise SettingsError("bad_setting", f"{name} is no address with {' or '.join(schemes)}")
+    if settings.notify_lang not in {"en", "fr"}:
+        raise SettingsError("bad_setting", f"notify_lang {settings.notify_lang!r} is neither en nor fr")
+    if settings.notify_webhook_url and not webhook_keys(settings):
+        raise SettingsError("bad_setting", "notify_webhook_url wants a notify_webhook_secret to sign with")
+    if settings.notify_smtp_url and not ("@" in settings.notify_mail_from and "@" in settings.notify_mail_to):
+        raise SettingsError("bad_setting", "notify_smtp_url wants the addresses notify_mail_from and notify_mail_to")
+
+
+def notified(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the receivers of alarms that are set."""
+    return tuple(name for name, setting in RECEIVERS.items() if getattr(settings, setting))
+
+
+def webhook_keys(settings: Settings) -> list[bytes]:
+    """Return the keys that sign webhooks. Raises SettingsError."""
+    keys = []
+    for text in settings.notify_webhook_secret.split():
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+            raise SettingsError(
+                "bad_setting", "notify_webhook_secret wants whsec_ and base64 of 24 to 64 bytes",
+                "make one: echo whsec_$(head -c 32 /dev/urandom | base64)",
+            )  # fmt: skip
+        keys.append(key)
+    return keys
 
 
 def keys_of(settings: Settings) -> dict[str, str]:

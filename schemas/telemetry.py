@@ -15,14 +15,15 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 
 Name = Literal[
     "satisfaction", "satisfaction_lower", "satisfaction_upper", "satisfaction_answers", "reading_age_seconds",
-    "alarms_open", "alarm_transitions_total", "detector_armed_keys", "detector_unarmed_keys",
+    "alarms_open", "alarm_transitions_total", "alarm_budget_spent_total", "baseline_drift", "detector_armed_keys", "detector_unarmed_keys",
     "captured_total", "published_total", "rejected_total", "repeats_total", "http_requests_total",
     "http_request_seconds", "publish_seconds", "sent_clock_difference_seconds",
-    "lag_records", "lag_seconds", "blocks_total", "ticks_total", "undecodable_total", "batch_records", "stage_seconds",
-    "judge_pane_lag_seconds", "judge_pane_timestamp_seconds", "judge_transaction_seconds", "dirty_windows_total",
+    "lag_records", "lag_seconds", "blocks_total", "ticks_total", "undecodable_total", "answers_left_out_total", "batch_records", "stage_seconds",
+    "judge_pane_lag_seconds", "judge_pane_timestamp_seconds", "judge_transaction_seconds", "dirty_windows_total", "revised_by_recount_total",
     "ignored_decisions_total", "overflow_keys_total", "snapshot_seconds", "snapshot_bytes",
     "inserts_total", "inserted_rows_total", "insert_seconds", "capture_to_row_seconds", "capture_to_alarm_seconds",
     "gate_waiting_for_partition", "gate_admitted_total", "build_info",
+    "notifications_total", "notify_lag_seconds", "notify_seconds",
 ]  # fmt: skip
 
 
@@ -44,8 +45,10 @@ SPECS: Mapping[Name, Spec] = {
     "satisfaction_upper": Spec("gauge", "Upper bound of its interval", _KEYED),
     "satisfaction_answers": Spec("gauge", "Answers in the window", _KEYED),
     "reading_age_seconds": Spec("gauge", "Arrived time judged last minus the as_of of the newest reading", ("metric",)),
-    "alarms_open": Spec("gauge", "Open alarms", ("metric", "severity")),
+    "alarms_open": Spec("gauge", "Alarms that are not resolved", ("metric", "severity", "state")),
     "alarm_transitions_total": Spec("counter", "Alarm transitions", ("rule", "state")),
+    "alarm_budget_spent_total": Spec("counter", "False alarms that the budget has allowed for so far, expected number", ("rule",)),
+    "baseline_drift": Spec("gauge", "Learned bad share minus the declared one, by key with a baseline", ("rule", "key")),
     "detector_armed_keys": Spec("gauge", "Keys with a baseline, by rule", ("rule",)),
     "detector_unarmed_keys": Spec("gauge", "Keys seen but without a baseline, by rule", ("rule",)),
     "captured_total": Spec("counter", "Inputs taken in", ("channel", "route")),
@@ -61,12 +64,14 @@ SPECS: Mapping[Name, Spec] = {
     "blocks_total": Spec("counter", "Blocks", ("stage", "topic")),
     "ticks_total": Spec("counter", "Ticks appended", ("topic",)),
     "undecodable_total": Spec("counter", "Records that are no events", ("stage", "topic")),
+    "answers_left_out_total": Spec("counter", "Answers that one_per left out, by metrics that agree on it", ("topic",)),
     "batch_records": Spec("histogram", "Records a batch", ("stage",), RECORD_BUCKETS),
     "stage_seconds": Spec("histogram", "Time for a batch", ("stage",)),
     "judge_pane_lag_seconds": Spec("gauge", "Largest pane closed by any source minus that of the slowest", ("topic", "partition")),
     "judge_pane_timestamp_seconds": Spec("gauge", "End of the last pane judged"),
     "judge_transaction_seconds": Spec("histogram", "Time of a transaction of the judge"),
-    "dirty_windows_total": Spec("counter", "Windows changed by answers too old for the state; the views recount them", ("window",)),
+    "dirty_windows_total": Spec("counter", "Windows changed by answers too old for the state; the recount revises them", ("window",)),
+    "revised_by_recount_total": Spec("counter", "Readings revised by a recount of the stored tallies"),
     "ignored_decisions_total": Spec("counter", "Decisions without effect", ("kind",)),
     "overflow_keys_total": Spec("counter", "Answers counted under __other__"),
     "snapshot_seconds": Spec("histogram", "Time to write a snapshot"),
@@ -78,6 +83,9 @@ SPECS: Mapping[Name, Spec] = {
     "capture_to_alarm_seconds": Spec("histogram", "Arrived time of the pane to the alarm published", ("rule",)),
     "gate_waiting_for_partition": Spec("gauge", "1 for the live partition that the gate waits for", ("topic", "partition")),
     "gate_admitted_total": Spec("counter", "History events admitted"),
+    "notifications_total": Spec("counter", "Attempts to tell an alarm: told, digest, refused, failed", ("receiver", "outcome")),
+    "notify_lag_seconds": Spec("gauge", "Age of the oldest alarm that a receiver has not been told", ("receiver",)),
+    "notify_seconds": Spec("histogram", "Time of an attempt to tell", ("receiver",)),
     "build_info": Spec("gauge", "Version that runs", ("version", "process")),
 }  # fmt: skip
 

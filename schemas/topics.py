@@ -112,6 +112,7 @@ EVENT_TOPICS: tuple[Topic, ...] = SOURCES
 GROUP_TALLY = "barometer-tally"
 GROUP_JUDGE = "barometer-judge"
 GROUP_GATE = "barometer-gate"
+GROUP_RECOUNT = "barometer-recount"
 
 
 def sink_group(table: str) -> str:
