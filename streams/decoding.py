@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import bulk
-from streams.core.counting import FRAME_SCHEMA
+from streams.core.frame import ENVELOPE_SCHEMA, FRAME_SCHEMA, ORDER_SCHEMA
 
 
 class Decoded(NamedTuple):
@@ -23,6 +24,9 @@ def decode_events(values: Sequence[bytes | None]) -> Decoded:
     decoded = bulk.decode_events(values)
     good = np.zeros(len(values), dtype=np.bool_)
     good[decoded.good] = True
-    frame = pl.from_arrow(decoded.events.select(list(FRAME_SCHEMA)))
+    counted, order = decoded.events.select(list(ENVELOPE_SCHEMA)), decoded.events.column("order")
+    for name in ORDER_SCHEMA:
+        counted = counted.append_column(name, pc.struct_field(order, name))
+    frame = pl.from_arrow(counted)
     assert isinstance(frame, pl.DataFrame)
     return Decoded(frame.cast(FRAME_SCHEMA) if frame.schema != FRAME_SCHEMA else frame, good)

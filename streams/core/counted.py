@@ -27,13 +27,13 @@ def counted(cells: Cells, bins: Mapping[str, Bins]) -> list[Counted]:
         raise ContractError(
             "unknown_metric", f"{error} is not in the catalogue", "run with the catalogue that counted it"
         ) from error
-    columns = (cells.series_ix, cells.minute, cells.bin, cells.fresh, cells.count)
-    for ix, minute, bin_, fresh, count in zip(*(column.tolist() for column in columns), strict=True):
+    columns = (cells.series_ix, cells.minute, cells.bin, cells.fresh, cells.count, cells.sum)
+    for ix, minute, bin_, fresh, count, total in zip(*(column.tolist() for column in columns), strict=True):
         series, of, minutes, fresh_minutes = out[ix]
         shift = of.shifts.get(bin_)
-        if shift is None or not 0 <= count < LIMIT:
+        if shift is None or not -LIMIT < count < LIMIT:
             raise ContractError("bad_cell", f"{series.metric}: {count} at bin {bin_}", REMEDY)
-        packed = count << shift
+        packed = (count << shift) + total if of.summed else count << shift
         minutes[minute] = minutes.get(minute, 0) + packed
         if fresh:
             fresh_minutes[minute] = fresh_minutes.get(minute, 0) + packed

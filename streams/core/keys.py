@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.blocks import Series
-from schemas.catalogue import OVERFLOW_KEY, Catalogue
+from schemas.catalogue import Catalogue
+from schemas.metrics import OVERFLOW_KEY
 
 
 class Keys:

@@ -14,14 +14,15 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from schemas.catalogue import Catalogue, Metric
+from schemas.catalogue import Catalogue
+from schemas.metrics import Metric
 from schemas.outputs import Reading, Status
 from schemas.windows import MINUTE_MS, WINDOWS
 from streams.core.bins import Bins, from_bytes, to_bytes
 from streams.core.calendar import Calendar
 from streams.core.grid import Grid
 from streams.core.ladder import Rung
-from streams.core.values import Value, value_of
+from streams.core.values import Value, value_of, withheld
 
 CHECK, PRUNE = -1, -2
 """Entries of the calendar beside window ends: look for a provisional row; forget what is out of reach."""
@@ -91,7 +92,8 @@ class Plan:
 
     def _valued(self, packed: int) -> tuple[Value, dict[str, int]]:
         bins = self.bins.counts(packed)
-        return value_of(self.metric, bins), {str(bin_): count for bin_, count in bins.items()}
+        total = self.bins.total(packed) if self.bins.summed else 0
+        return value_of(self.metric, bins, total), {str(bin_): count for bin_, count in bins.items()}
 
 
 class Track:
@@ -118,6 +120,11 @@ class Settlement:
 
     def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> None:
         self.plans = {metric.identity: Plan(metric, pane_ms, provisional_step_ms) for metric in catalogue.metric}
+        self._responses = {
+            metric.identity: catalogue.named(metric.response_metric).identity
+            for metric in catalogue.metric
+            if metric.response_metric is not None
+        }
         self.dirty = dict.fromkeys(WINDOWS, 0)
         self._hash = catalogue.hash
         self._series: dict[SeriesKey, list[Track]] = {}
@@ -220,6 +227,8 @@ class Settlement:
             track.latest = end
         metric = track.plan.metric
         found, bins = track.plan.valued(packed)
+        if metric.response_rate_min is not None:
+            found = withheld(metric, found, self._response(track, end))
         return Reading(
             metric=metric.name,
             metric_version=track.series.metric,
@@ -240,6 +249,16 @@ class Settlement:
             bins=bins,
             catalogue_hash=self._hash,
         )
+
+    def _response(self, track: Track, end: int) -> Value | None:
+        """Return the response rate of the same key and window, None where nothing of it is known."""
+        identity = self._responses[track.series.metric]
+        tracks = self._series.get(SeriesKey(identity, track.series.dimension, track.series.key))
+        if tracks is None:
+            return None
+        plan = self.plans[identity]
+        windex = plan.metric.windows.index(track.grid.window.name)
+        return plan.valued(tracks[windex].rung.total(end))[0]
 
     def _prune(self, track: Track, pane: int) -> None:
         """Forget buckets and rows that no window in reach needs, and the whole series once nothing is left."""

@@ -1,4 +1,4 @@
-"""Counts by bin -> value, interval, n, method and quality: one rule a metric kind.
+"""Counts by bin -> value, interval, n, method and quality.
 
 No answers is "no data", never 0.
 """
@@ -6,23 +6,13 @@ No answers is "no data", never 0.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from schemas.catalogue import Metric, MetricKind
+from schemas.metrics import Metric
 from schemas.outputs import Quality
-from streams.core.intervals import adjusted_wald_nps, poisson_exact, t_mean, wilson
-
-PROMOTER, PASSIVE = 9, 7
-
-METHODS: Mapping[MetricKind, str] = {
-    MetricKind.SHARE: "wilson",
-    MetricKind.EVENT_SHARE: "wilson",
-    MetricKind.NPS: "adjusted_wald",
-    MetricKind.MEAN: "t",
-    MetricKind.COUNT: "poisson_exact",
-}
+from streams.core.kinds import KINDS
 
 
 class Value(NamedTuple):
-    """A value with its interval; None where nobody answered."""
+    """A value with its interval; None where nobody answered, where answers do not tell, and where it is withheld."""
 
     value: float | None
     lo: float | None
@@ -32,32 +22,28 @@ class Value(NamedTuple):
     quality: Quality
 
 
-def value_of(metric: Metric, bins: Mapping[int, int]) -> Value:
-    """Return the value of a metric from its counts by bin; shares in 0..1, NPS in -100..100."""
-    n = sum(bins.values())
-    method = METHODS[metric.kind]
+def value_of(metric: Metric, bins: Mapping[int, int], total: int = 0) -> Value:
+    """Return the value of a metric from its counts by bin; shares in 0..1, NPS in -100..100, grids in 0..100.
+
+    `total` is the exact sum of amounts. A count below 0 means that a retraction came before what it takes back: no data.
+    """
+    kind = KINDS[metric.kind]
+    method = kind.method(metric)
+    n = 0 if any(count < 0 for count in bins.values()) else kind.n(bins)
     if n == 0:
         return Value(None, None, None, 0, method, Quality.NO_DATA)
-    value, (lo, hi) = _estimate(metric, bins, n)
-    return Value(value, lo, hi, n, method, Quality.LOW_N if n < metric.n_min else Quality.OK)
+    found = kind.estimate(metric, bins, total)
+    quality = Quality.NO_DATA if found.value is None else Quality.LOW_N if n < metric.n_min else Quality.OK
+    return Value(*found, n, method, quality)
 
 
-def _estimate(metric: Metric, bins: Mapping[int, int], n: int) -> tuple[float, tuple[float, float]]:
-    match metric.kind:
-        case MetricKind.SHARE:
-            good = sum(count for bin_, count in bins.items() if bin_ in metric.box)
-            return good / n, wilson(good, n, metric.level)
-        case MetricKind.EVENT_SHARE:
-            counted = bins.get(1, 0)
-            return counted / n, wilson(counted, n, metric.level)
-        case MetricKind.NPS:
-            up = sum(count for bin_, count in bins.items() if bin_ >= PROMOTER)
-            down = sum(count for bin_, count in bins.items() if bin_ < PASSIVE)
-            return 100 * (up - down) / n, adjusted_wald_nps(up, down, n, metric.level)
-        case MetricKind.MEAN:
-            assert metric.scale is not None
-            total = sum(bin_ * count for bin_, count in bins.items())
-            squares = sum(bin_ * bin_ * count for bin_, count in bins.items())
-            return total / n, t_mean(total, squares, n, metric.level, metric.scale)
-        case MetricKind.COUNT:
-            return float(n), poisson_exact(n, metric.level)
+def withheld(metric: Metric, value: Value, response: Value | None) -> Value:
+    """Return the value, or none of it if fewer responded than `response_rate_min` asks.
+
+    `response` is the value of the response metric for the same key and window; where it is unknown, or there is no data
+    (nobody was asked by survey), nothing is withheld.
+    """
+    least = metric.response_rate_min
+    if least is None or response is None or response.value is None or response.value >= least:
+        return value
+    return value._replace(value=None, lo=None, hi=None, quality=Quality.WITHHELD)

@@ -15,7 +15,8 @@ def events(client: Client) -> list[dict[str, Any]]:
         """
         SELECT event_id, channel, kind, direction, touchpoint, lane, toUnixTimestamp64Milli(occurred_at),
                toUnixTimestamp64Milli(received_at), toUnixTimestamp64Milli(arrived_at), probe, second_hand, non_human,
-               answer_question, answer_score, answer_scale_min, answer_scale_max
+               answer_question, answer_score, answer_scale_min, answer_scale_max, product, retract, order_amount_minor,
+               order_currency, subject, conversation_ref, corrects, attributes['topic'], (topic_id, partition), offset
         FROM feedback_events
         """
     )
@@ -31,6 +32,10 @@ def events(client: Client) -> list[dict[str, Any]]:
             "received_at": row[7],
             "arrived_at": row[8],
             "traits": {"probe": row[9], "second_hand": row[10], "non_human": row[11]},
+            "product": row[16],
+            "retract": row[17],
+            "order": {"amount_minor": row[18], "currency": row[19]},
+            **dict(zip(("subject", "conversation_ref", "corrects", "topic", "partition_of", "offset"), row[20:], strict=True)),
             "answers": [
                 {"question": question, "score": score, "scale_min": low, "scale_max": high}
                 for question, score, low, high in zip(*row[12:16], strict=True)

@@ -2,17 +2,18 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
 
 from schemas.arrival import TICK_KEY
-from schemas.blocks import Cells, Row, Series, cells_of
+from schemas.blocks import Cells
 from schemas.catalogue import Catalogue
 from schemas.codec import Kind, encode
 from schemas.event import Answer, Channel, Direction, FeedbackEvent, Traits, to_record
+from tests.streams.core.naive_cells import naive_cells
 
 Event = dict[str, Any]
 START_MS = 1_790_000_000_000
@@ -54,46 +55,6 @@ def make_event(dice: random.Random, *, at_ms: int = START_MS, **fields: Any) -> 
         ),
     )
     return {**to_record(event), **fields}
-
-
-def naive_rows(event: Event, catalogue: Catalogue, live: bool) -> Iterable[Row]:
-    """Yield what one event counts for, written from the rules and for one event at a time."""
-    traits = event["traits"]
-    if traits["probe"] or event["kind"] == "probe":
-        return
-    for metric in catalogue.metric:
-        if event["channel"] not in list(metric.channels):
-            continue
-        if metric.name != "volume" and (traits["second_hand"] or traits["non_human"]):
-            continue
-        if metric.question is not None:
-            mine = [
-                one["score"]
-                for one in event["answers"]
-                if one["question"] == metric.question and (one["scale_min"], one["scale_max"]) == metric.scale
-            ]
-            assert metric.scale is not None
-            if not mine or mine[0] not in range(metric.scale[0], metric.scale[1] + 1):
-                continue
-            bin_ = int(mine[0])
-        elif metric.name == "complaint_rate":
-            kind = event["kind"]
-            if event["direction"] != "in" or kind == "page_view" or kind.startswith("order_"):
-                continue
-            bin_ = 1 if kind in ("complaint", "letter", "dispute") else 0
-        else:
-            bin_ = 1
-        fresh = int(live and event["received_at"] - event["occurred_at"] <= metric.detect_max_age_ms)
-        keys = {"*": "*", "channel": event["channel"], "touchpoint": event["touchpoint"]}
-        for dimension in metric.dimensions:
-            if keys[dimension] is not None:
-                series = Series(metric.identity, dimension, keys[dimension], event["channel"])
-                yield Row(series, event["occurred_at"] // 60_000, bin_, fresh, 1, bin_)
-
-
-def naive_cells(events: Iterable[Event], catalogue: Catalogue, live: bool) -> Cells:
-    """Return the cells of events, counted one by one."""
-    return cells_of(row for event in events for row in naive_rows(event, catalogue, live))
 
 
 def make_record(

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from schemas.blocks import EMPTY, Cells, Row, Series, cells_of
-from schemas.catalogue import BaselineKind, Catalogue, Rule, load
+from schemas.catalogue import Catalogue, load
 from schemas.outputs import AlarmState, AlarmTransition, Decision, DecisionKind
+from schemas.rules import BaselineKind, Rule
 from schemas.windows import DAY_MS, WEEK_MS
 from streams.core.engine import Engine
 from streams.core.intervals import wilson_upper
-from streams.core.shiryaev import Statistic, log_ratio, weight
+from streams.core.detectors.likelihood import Bernoulli
+from streams.core.detectors.weighted import Ratio, Weighted, weight
 
 PANE = 10_000
 START = 20_000 * DAY_MS
@@ -28,7 +30,7 @@ LEARNED = load()
 
 
 def engine_of(catalogue: Catalogue) -> Engine:
-    return Engine(catalogue, pane_ms=PANE, provisional_step_ms=60_000, alarms_only=True)
+    return Engine(catalogue, pane_ms=PANE, provisional_step_ms=60_000, alarms_only=True, armed=True)
 
 
 def answers(key: str, good: int, bad: int, at: int, *, fresh: int = 1, stratum: str = "card") -> list[Row]:
@@ -79,16 +81,16 @@ def test_false_alarms_lie_between_a_third_and_the_whole_of_the_budget() -> None:
     rule = FIXED.alarm[0]
     keys, panes_a_week = 40, WEEK_MS // PANE
     budget, weeks, alarms = 50.0, 4, 0
-    w = weight(budget, PANE, keys)
-    up, down = log_ratio(1, 1, 0.1, rule.p1), log_ratio(1, 0, 0.1, rule.p1)
+    w = weight(budget, PANE, 1 / keys)
+    ratio = Bernoulli(0.1, rule.p1[0])
     for _ in range(keys):
-        statistic, pane = Statistic(0.0, 0), 0
+        statistic, pane = Weighted((1.0,), 0), 0
         while True:
             pane += 1 + int(rng.expovariate(1 / 40))
             if pane > weeks * panes_a_week:
                 break
-            log_lr = up if rng.random() < 0.1 else down
-            if statistic.update(pane * PANE, PANE, w, log_lr) >= 1 and log_lr > 0:
+            log_lr = ratio.log_ratio(1, int(rng.random() < 0.1))
+            if statistic.update(pane * PANE, PANE, w, [Ratio(log_lr)]) >= 1 and log_lr > 0:
                 alarms += 1
                 statistic.restart(pane * PANE)
     assert 0.3 <= alarms / (budget * weeks) <= 1.0
@@ -128,17 +130,20 @@ def test_no_alarm_resolves_before_thirty_answers() -> None:
 
 
 def test_a_quiet_run_is_one_multiplication() -> None:
-    at_once, in_two = Statistic(0.3, 0), Statistic(0.3, 0)
+    at_once, in_two = Weighted((1.0,), 0, [0.3]), Weighted((1.0,), 0, [0.3])
     at_once.settle(70 * PANE, PANE, 0.001)
-    assert at_once.r == 0.3 + 0.001 * 70
-    in_two.update(70 * PANE, PANE, 0.001, 0.25)
-    at_once.update(70 * PANE, PANE, 0.001, 0.25)
+    assert at_once.r == [0.3 + 0.001 * 70]
+    in_two.update(70 * PANE, PANE, 0.001, [Ratio(0.25)])
+    at_once = Weighted((1.0,), 0, [0.3])
+    at_once.update(70 * PANE, PANE, 0.001, [Ratio(0.25)])
     assert at_once.r == in_two.r
 
 
 def test_evidence_multiplies_what_its_own_pane_has_added_too() -> None:
-    statistic = Statistic(0.5, 0)
-    assert statistic.update(3 * PANE, PANE, 0.25, log_ratio(2, 1, 0.2, 0.5)) == pytest.approx(1.25 * 2.5 * 0.625)
+    statistic = Weighted((1.0,), 0, [0.5])
+    assert statistic.update(3 * PANE, PANE, 0.25, [Ratio(Bernoulli(0.2, 0.5).log_ratio(2, 1))]) == pytest.approx(
+        1.25 * 2.5 * 0.625
+    )
 
 
 def test_a_renewal_settles_the_old_weight_first() -> None:
@@ -208,7 +213,7 @@ def test_days_with_an_alarm_teach_nothing() -> None:
 
 def test_shares_are_equal_and_fixed_at_the_renewal() -> None:
     engine = armed(LEARNED, ["a", "b", "c", "d"])
-    assert {one.weight for one in engine.armed} == {weight(LEARNED.alarm[0].budget_per_week, PANE, 4)}
+    assert {one.weight for one in engine.armed} == {weight(LEARNED.alarm[0].budget_per_week, PANE, 1 / 4)}
     engine.advance(START, cells_of(answers("new", 10, 0, START)))
     assert len(engine.armed) == 4
     assert [one.reason for one in engine.unarmed] == ["no renewal since its first answers"]

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.blocks import EMPTY, Block, Cells, Row, Series, cells_of
-from schemas.catalogue import OVERFLOW_KEY, BaselineKind, Catalogue, load
+from schemas.catalogue import Catalogue, load
 from schemas.errors import ContractError
+from schemas.metrics import OVERFLOW_KEY
 from schemas.outputs import AlarmState, AlarmTransition, Decision, DecisionKind, Output, Reading
+from schemas.rules import BaselineKind
 from streams.core.engine import Engine
 from streams.core.judge import Judge
 
@@ -28,7 +30,7 @@ CSAT, NPS = CATALOGUE.named("csat").identity, CATALOGUE.named("nps").identity
 
 
 def judge_of(catalogue: Catalogue = CATALOGUE) -> Judge:
-    return Judge(catalogue, pane_ms=PANE, provisional_step_ms=60_000)
+    return Judge(catalogue, pane_ms=PANE, provisional_step_ms=60_000, armed=True)
 
 
 def block(partition: int, from_pane: int, to_pane: int, cells: Cells = EMPTY, **changes: Any) -> Block:

@@ -142,3 +142,25 @@ def test_state_of_a_silent_series_is_forgotten() -> None:
     assert engine.series == 1
     engine.advance(START + 60 * 86_400_000, EMPTY)
     assert engine.series == 0
+
+
+def test_a_score_is_withheld_while_too_few_of_those_asked_have_answered() -> None:
+    packaged = load()
+    response = msgspec.structs.replace(packaged.named("response_rate"), windows=("1h",))
+    csat = msgspec.structs.replace(
+        packaged.named("csat"), windows=("1h",), response_metric="response_rate", response_rate_min=0.5
+    )
+    catalogue = msgspec.structs.replace(packaged, metric=[csat, response], alarm=[])
+    engine = Engine(catalogue, pane_ms=60_000, provisional_step_ms=60_000)
+
+    def pane(number: int, *, scores: int, asked: int, answered: int) -> Reading:
+        minute = START // 60_000 + number
+        counts = ((csat.identity, 5, scores), (response.identity, 0, asked), (response.identity, 1, answered))
+        rows = [Row(Series(metric, "*", "*", "card"), minute, bin_, 1, n, n * bin_) for metric, bin_, n in counts if n]
+        said = engine.advance(START + (number + 1) * 60_000, cells_of(rows))
+        return next(one for one in said if isinstance(one, Reading) and one.metric == "csat")
+
+    few = pane(0, scores=4, asked=10, answered=4)
+    assert (few.quality, few.value, few.lo, few.n) == ("withheld", None, None, 4)
+    enough = pane(1, scores=1, asked=0, answered=1)
+    assert (enough.quality, enough.value, enough.n) == ("low_n", 1.0, 5)

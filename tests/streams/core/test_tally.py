@@ -16,8 +16,10 @@ from schemas.blocks import EMPTY
 from schemas.catalogue import load
 from schemas.codec import Kind, decode_as
 from schemas.errors import ContractError
+from schemas.event import FeedbackEvent
 from schemas.repeats import RepeatFilter
-from streams.core.disputes import adoption, dispute_rule, opened
+from schemas.rules import Rule, RuleKind
+from streams.core.disputes import adoption, dispute_rule, found_in, immediate_rules, opened, raised_by
 from streams.core.tally import PartitionTally, TallyState, arrived_of
 from streams.runs import runs_of
 
@@ -257,3 +259,38 @@ def test_headers_that_anybody_can_write_stop_nothing(record_maker, event_maker):
     for value in (b"", b"-5", b"1e3", b"9" * 5_000, b"\xff", None, b"9" * 17):
         run = run_of([replace(record, headers=(("sent", value),))])
         assert np.array_equal([START_MS], arrived_of(run, 0))
+
+
+def test_a_legal_threat_raises_an_alarm_of_its_own_beside_that_of_a_dispute(event_maker, record_maker):
+    dice = random.Random(2)
+    human = {"backfill": False, "second_hand": False, "probe": False, "non_human": False, "reason": None}
+    threat = Rule(name="threat", owner="legal", kind=RuleKind.LEGAL_THREAT, severity="page")
+    with_threats = msgspec.structs.replace(CATALOGUE, alarm=[*CATALOGUE.alarm, threat])
+    marked = {"attributes": {"legal_threat": "true"}, "touchpoint": "paris", "traits": human}
+    events = [
+        event_maker(dice, event_id="a", kind="letter", **marked),
+        event_maker(dice, event_id="b", kind="dispute", **marked),
+        event_maker(dice, event_id="c", kind="letter", **{**marked, "attributes": {"legal_threat": "false"}}),
+        event_maker(dice, event_id="d", kind="letter", **{**marked, "traits": {**human, "probe": True}}),
+    ]
+    run = run_of([record_maker(n, one, START_MS + n) for n, one in enumerate(events)])
+    for catalogue, expected in (
+        (with_threats, [("dispute", "b"), ("threat", "a"), ("threat", "b")]),
+        (msgspec.structs.replace(CATALOGUE, alarm=[threat]), [("threat", "a"), ("threat", "b")]),
+        (msgspec.structs.replace(CATALOGUE, alarm=[]), []),
+    ):
+        tally = PartitionTally("t", "id", 0, catalogue, 1_000, True, None, TallyState())
+        tally.feed(run)
+        alarms = list(raised_by(tally.disputes, immediate_rules(catalogue)))
+        assert [(one.rule, one.event_id) for one in alarms] == expected
+        assert len({one.alarm_id for one in alarms}) == len(alarms)
+    for event in events:
+        one = msgspec.convert(event, FeedbackEvent, builtin_types=(bytes,))
+        found = [each for each in tally_all(run, with_threats) if each.event_id == one.event_id]
+        assert sorted(map(type, found_in(one, START_MS + 1_000)), key=str) == sorted(map(type, found), key=str)
+
+
+def tally_all(run, catalogue):
+    tally = PartitionTally("t", "id", 0, catalogue, 1_000, True, None, TallyState())
+    tally.feed(run)
+    return tally.disputes
