@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from schemas.clock import Clock
-from schemas.outputs import AlarmState, AlarmTransition, DecisionKind, Output, Reading
+from schemas.outputs import AlarmState, AlarmTransition, Output, Reading
 from schemas.readiness import Readiness
 from schemas.telemetry import Name, Telemetry
 from schemas.topics import TALLIES
@@ -29,19 +29,21 @@ class Gauges:
         self._shown: set[GaugeKey] = set()
         self._series: dict[Name, set[Labels]] = {}
         self._dirty: Counter[str] = Counter()
-        self._unknown_resolves = 0
+        self._ignored: Counter[str] = Counter()
         self._overflow = 0
         self._blocks: Counter[str] = Counter()
         self._undecodable = 0
         self._watched_at = -WATCH_EVERY_MS
         self._newest_as_of: dict[str, int] = {}
+        self._spent: dict[str, float] = {}
 
     def show(self, judged: Judged, readings: Iterable[Reading]) -> None:
         """Begin with what has been judged before: its newest readings; counts of earlier processes are not repeated."""
         self._dirty = Counter(judged.judge.engine.dirty)
-        self._unknown_resolves = judged.judge.engine.unknown_resolves
+        self._ignored = Counter(judged.judge.engine.ignored)
         self._overflow = judged.judge.engine.overflow
         self._blocks, self._undecodable = Counter(judged.blocks), judged.undecodable
+        self._spent = dict(judged.judge.engine.spent)
         self._readings(readings)
         self._watched_at = -WATCH_EVERY_MS
         self.watch(judged)
@@ -74,27 +76,38 @@ class Gauges:
             }
             self._all("reading_age_seconds", ages)
         self._sources(judged)
-        alarms: list[Labels] = [(("metric", one.metric), ("severity", one.severity)) for one in engine.open_alarms]
+        alarms: list[Labels] = [
+            (("metric", one.metric), ("severity", one.severity), ("state", str(one.state)))
+            for one in engine.open_alarms
+        ]
         armed: list[Labels] = [(("rule", one.rule),) for one in engine.armed]
         unarmed: list[Labels] = [(("rule", one.rule),) for one in engine.unarmed]
         self._all("alarms_open", Counter(alarms))
         self._all("detector_armed_keys", Counter(armed))
         self._all("detector_unarmed_keys", Counter(unarmed))
+        drift: dict[Labels, float] = {
+            (("rule", rule), ("key", key)): learned - target for rule, key, learned, target in engine.drift
+        }
+        self._all("baseline_drift", drift)
+        spent = engine.spent
+        for rule, so_far in spent.items():
+            # a disarmed and re-armed rule may begin anew: a counter only grows
+            self._telemetry.count("alarm_budget_spent_total", max(0.0, so_far - self._spent.get(rule, 0.0)), rule=rule)
+        self._spent = dict(spent)
         for window, count in (Counter(engine.dirty) - self._dirty).items():
             self._telemetry.count("dirty_windows_total", count, window=window)
         if engine.overflow > self._overflow:
             self._telemetry.count("overflow_keys_total", engine.overflow - self._overflow)
             self._overflow = engine.overflow
-        ignored = engine.unknown_resolves - self._unknown_resolves
-        if ignored:
-            self._telemetry.count("ignored_decisions_total", ignored, kind=DecisionKind.RESOLVE)
+        for kind, count in (Counter(engine.ignored) - self._ignored).items():
+            self._telemetry.count("ignored_decisions_total", count, kind=str(kind))
         for topic, count in (judged.blocks - self._blocks).items():
             self._telemetry.count("blocks_total", count, stage="judge", topic=topic)
         if judged.undecodable > self._undecodable:
             amount = judged.undecodable - self._undecodable
             self._telemetry.count("undecodable_total", amount, stage="judge", topic=TALLIES.name)
         self._blocks, self._undecodable = Counter(judged.blocks), judged.undecodable
-        self._dirty, self._unknown_resolves = Counter(engine.dirty), engine.unknown_resolves
+        self._dirty, self._ignored = Counter(engine.dirty), Counter(engine.ignored)
 
     def drop(self) -> None:
         """Drop every series: the keys belong to another process."""

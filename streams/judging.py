@@ -282,5 +282,5 @@ def _lost(detail: str) -> ContractError:
 
 def run_judge(settings: Settings, telemetry: Telemetry, readiness: Readiness, clock: Clock = system_clock) -> int:
     """Run stage 2 until it is asked to end or fails; return the exit code."""
-    stage = JudgeStage(settings, load(settings.catalogue), telemetry, readiness, clock)
+    stage = JudgeStage(settings, load(settings.catalogue, pane_ms=settings.pane_ms), telemetry, readiness, clock)
     return run_stage(settings, telemetry, readiness, NAME, [settings.topic_prefix + TALLIES.name], stage, clock)

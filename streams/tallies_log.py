@@ -24,15 +24,42 @@ class _SourcesBody(msgspec.Struct, frozen=True):
     catalogue_hash: str
 
 
-class _ResolveBody(msgspec.Struct, frozen=True):
+class _AlarmBody(msgspec.Struct, frozen=True):
     alarm_id: str
+
+
+class _SilenceBody(msgspec.Struct, frozen=True):
+    rule: str
+    key: str
+    until: int
+
+
+class _ArmBody(msgspec.Struct, frozen=True):
+    rule: str
+    definition_hash: str
+    backtest: dict[str, Any]
+
+
+class _RuleBody(msgspec.Struct, frozen=True):
+    rule: str
+
+
+class _KeyBody(msgspec.Struct, frozen=True):
+    rule: str
+    key: str
 
 
 _BODIES: Mapping[DecisionKind, Any] = {
     DecisionKind.SOURCES: _SourcesBody,
-    DecisionKind.RESOLVE: _ResolveBody,
     DecisionKind.ADOPT: AlarmTransition,
     DecisionKind.RENEW: dict,
+    DecisionKind.RESOLVE: _AlarmBody,
+    DecisionKind.ACK: _AlarmBody,
+    DecisionKind.NOTE: _AlarmBody,
+    DecisionKind.SILENCE: _SilenceBody,
+    DecisionKind.ARM: _ArmBody,
+    DecisionKind.DISARM: _RuleBody,
+    DecisionKind.REBASE: _KeyBody,
 }
 
 

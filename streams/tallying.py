@@ -22,10 +22,11 @@ from schemas.killpoint import KillPoints
 from schemas.outputs import DecisionKind, decision_to_record, output_to_record
 from schemas.readiness import Readiness
 from schemas.repeats import RepeatFilter
+from schemas.rules import RuleKind
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, IMMEDIATE, SOURCES, TALLIES, Topic
-from streams.core.disputes import adoption, dispute_rule, opened
+from streams.core.disputes import adoption, immediate_rules, raised_by
 from streams.core.tally import NO_SENT, Dispute, PartitionTally, Run, TallyState, arrived_of, disputes_of, panes_of
 from streams.counted_log import check_log
 from streams.host import Host, RevokedError, run_stage
@@ -82,7 +83,7 @@ class TallyStage:
         self._kill = KillPoints(settings.kill_point)
         self._prefix = settings.topic_prefix
         self._sources: dict[str, Topic] = {self._prefix + one.name: one for one in SOURCES}
-        self._rule = dispute_rule(catalogue)
+        self._immediate = immediate_rules(catalogue)
         self._ids: dict[str, str] = {}
         self._ticker = Ticker(settings.pane_ms)
         self._ticks: set[asyncio.Future[object]] = set()
@@ -118,7 +119,7 @@ class TallyStage:
     async def on_assigned(
         self, partitions: Sequence[TopicPartition], committed: Committed
     ) -> Mapping[TopicPartition, int]:
-        """Take up each partition where its last committed block ends; its repeat filter warms up meanwhile."""
+        """Take up each partition where its last committed block ends; its memory warms up meanwhile."""
         assert self._host is not None
         await self.on_revoked()
         beginnings = await self._host.beginnings([tp for tp in partitions if tp not in committed])
@@ -143,12 +144,12 @@ class TallyStage:
         return {tp: tally.state.next_offset for tp, tally in self._tallies.items()}
 
     async def _stretches(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Stretch]:
-        """Return what each filter has to know again: from the offset for (arrived - W) up to the committed one."""
+        """Return what each partition has to know again: from the offset for (arrived - reach) up to the committed one."""
         assert self._host is not None
         times = {
-            tp: max(0, self._tallies[tp].state.arrived - window)
+            tp: max(0, self._tallies[tp].state.arrived - reach)
             for tp in partitions
-            if (window := self._sources[tp.topic].repeat_window_ms) is not None
+            if (reach := self._tallies[tp].reach_ms)
         }
         starts = await self._host.offsets_at(times) if times else {}
         return {
@@ -192,12 +193,13 @@ class TallyStage:
         return set() if self._warm_up is None else self._warm_up.cold | self._held.keys()
 
     def _hold(self, tp: TopicPartition, run: Run) -> list[Dispute]:
-        """Keep a run until its filter is warm; return its disputes, which may repeat: their ids tell."""
+        """Keep a run until its partition is warm; return its disputes, which may repeat: their ids tell."""
         arrived = arrived_of(run, self._held_arrived.get(tp, self._tallies[tp].arrived))
         self._held_arrived[tp] = int(arrived[-1])
         self._held.setdefault(tp, []).append(run)
         live = self._sources[tp.topic] is not ADMITTED
-        return disputes_of(run, panes_of(arrived, self._settings.pane_ms)) if live else []
+        threats = RuleKind.LEGAL_THREAT in self._immediate
+        return disputes_of(run, panes_of(arrived, self._settings.pane_ms), threats=threats) if live else []
 
     async def _feed_held(self) -> None:
         assert self._warm_up is not None
@@ -219,7 +221,10 @@ class TallyStage:
         closed: list[tuple[TopicPartition, Block]] = []
         for tp in sorted(runs):
             tally = self._tallies[tp]
+            before = tally.left_out
             closed += [(tp, block) for block in tally.feed(runs[tp])]
+            if tally.left_out > before:
+                self._telemetry.count("answers_left_out_total", tally.left_out - before, topic=tp.topic)
             disputes += tally.disputes
             tally.disputes.clear()
             await asyncio.sleep(0)
@@ -234,9 +239,7 @@ class TallyStage:
     async def _publish(self, disputes: Sequence[Dispute], closed: Sequence[Block]) -> None:
         """Publish in order and wait until all is acknowledged."""
         sent = []
-        for dispute in disputes if self._rule is not None else ():
-            assert self._rule is not None
-            alarm = opened(dispute, self._rule)
+        for alarm in raised_by(disputes, self._immediate):
             value = encode(Kind.TRANSITION, output_to_record(alarm))
             sent.append(await self._send(IMMEDIATE, alarm.alarm_id.encode(), value))
             value = encode(Kind.DECISION, decision_to_record(adoption(alarm)))
@@ -280,7 +283,7 @@ class TallyStage:
     # --- ticks -----------------------------------------------------------------------------------------------------
 
     async def on_timer(self) -> None:
-        """Append the ticks that quiet partitions want; go on with what waited for its filter."""
+        """Append the ticks that quiet partitions want; go on with what waited for its memory."""
         assert self._host is not None and self._producer is not None
         await self._feed_held()
         for done in [one for one in self._ticks if one.done()]:
@@ -300,6 +303,6 @@ class TallyStage:
 
 def run_tally(settings: Settings, telemetry: Telemetry, readiness: Readiness, clock: Clock = system_clock) -> int:
     """Run stage 1 until it is asked to end or fails; return the exit code."""
-    stage = TallyStage(settings, load(settings.catalogue), telemetry, readiness, clock)
+    stage = TallyStage(settings, load(settings.catalogue, pane_ms=settings.pane_ms), telemetry, readiness, clock)
     topics = [settings.topic_prefix + topic.name for topic in SOURCES]
     return run_stage(settings, telemetry, readiness, NAME, topics, stage, clock)

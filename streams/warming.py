@@ -1,4 +1,4 @@
-"""Filling repeat filters after a start: the ids of the last W of arrived time, read from the log itself."""
+"""Filling memories after a start: ids, and what is remembered of customers, read again from the log itself."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 
 class Stretch(NamedTuple):
-    """The offsets [start, end) of what a filter has to know again."""
+    """The offsets [start, end) of what a partition has to know again."""
 
     start: int
     end: int
 
 
 class WarmUp:
-    """Fill the filters of partitions, one after the other, while the host goes on."""
+    """Fill the memories of partitions, one after the other, while the host goes on."""
 
     def __init__(
         self,
@@ -46,20 +46,20 @@ class WarmUp:
             await asyncio.wait([self._task], timeout=timeout_s)
 
     async def cancel(self) -> None:
-        """Stop; the filters are of no use then."""
+        """Stop; the memories are of no use then."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        ids = 0
+        events = 0
         for tp in sorted(self.cold):
             start, end = self._stretches[tp]
             async with open_partition(self._bootstrap, tp) as reader:
                 async for records in reader.read(max(start, reader.first), end):
                     run = runs_of({tp: records})[tp]
                     self._tallies[tp].remember(run)
-                    ids += run.frame.height
+                    events += run.frame.height
                     await asyncio.sleep(0)
             self.cold.discard(tp)
-        log.info("repeat filters know %d ids again", ids)
+        log.info("%d events are remembered again", events)

@@ -1,42 +1,52 @@
-"""Learned baselines: the bad share of a key and stratum from its day cells, as an upper confidence bound.
+"""What baselines learn from: counts by occurred day, live and admitted events alike.
 
-Days are occurred days, live and admitted events alike. Days younger than the lag, older than the reach of the day rung,
-or that overlap an alarm of the key are left out.
+Days younger than the lag, older than the reach of the day rung, or that overlap an alarm of the key are left out.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from schemas.catalogue import BaselineKind, Rule
 from schemas.windows import DAY_MS, WINDOWS
-from streams.core.intervals import wilson_upper
+from streams.core.bins import from_bytes, to_bytes
 
 REACH_MS = WINDOWS["28d"].span_ms
 
+Span = tuple[int, int]
+"""[start, end) of an alarm, arrived ms."""
 
-class Shares(NamedTuple):
-    """The bad shares of one key and stratum: p0 as it is, p1 worth an alarm."""
 
-    p0: float
-    p1: float
+class Stretch(NamedTuple):
+    """Which days teach, seen from `pane`."""
+
+    pane: int
+    lag_ms: int
+    spans: tuple[Span, ...] = ()
+    """Alarms: their days are left out."""
+    since: int = 0
+    """The first day that counts: later than the reach after the acceptance of a new level."""
+
+    def holds(self, day: int) -> bool:
+        """Tell whether the day that starts at `day` teaches."""
+        if not max(self.pane - REACH_MS, self.since) <= day <= self.pane - self.lag_ms - DAY_MS:
+            return False
+        return not any(day < end and start < day + DAY_MS for start, end in self.spans)
 
 
 class DayCells:
-    """Answers and bad answers by (key, stratum) and occurred day."""
+    """Packed counts by (key, stratum) and occurred day."""
 
     __slots__ = ("_days", "_pruned")
 
     def __init__(self) -> None:
-        self._days: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+        self._days: dict[tuple[str, str], dict[int, int]] = {}
         self._pruned = 0
 
-    def add(self, key: str, stratum: str, day: int, n: int, bad: int, pane: int) -> None:
-        """Count answers of the day that starts at `day` (ms); once a day of panes, forget what is out of reach."""
+    def add(self, key: str, stratum: str, day: int, packed: int, pane: int) -> None:
+        """Count what happened on the day that starts at `day` (ms); once a day of panes, forget what is out of reach."""
         if pane >= self._pruned + DAY_MS:
             self._prune(pane)
         days = self._days.setdefault((key, stratum), {})
-        held = days.get(day, (0, 0))
-        days[day] = (held[0] + n, held[1] + bad)
+        days[day] = days.get(day, 0) + packed
 
     def _prune(self, pane: int) -> None:
         oldest = pane - REACH_MS - DAY_MS
@@ -48,72 +58,38 @@ class DayCells:
         self._pruned = pane // DAY_MS * DAY_MS
 
     def strata(self, pane: int) -> dict[str, list[str]]:
-        """Return key -> strata with answers within reach of `pane`, both in order."""
+        """Return key -> strata with counts within reach of `pane`, both in order."""
         out: dict[str, list[str]] = {}
         for (key, stratum), days in sorted(self._days.items()):
             if any(day >= pane - REACH_MS for day in days):
                 out.setdefault(key, []).append(stratum)
         return out
 
-    def counted(
-        self, key: str, stratum: str, pane: int, lag_ms: int, alarms: Iterable[tuple[int, int]]
-    ) -> tuple[int, int]:
-        """Return (n, bad) of the days that a baseline learns from at `pane`; `alarms`: [start, end) in arrived ms."""
-        spans = list(alarms)
-        n = bad = 0
-        for day, (day_n, day_bad) in self._days.get((key, stratum), {}).items():
-            in_reach = pane - REACH_MS <= day and day + DAY_MS <= pane - lag_ms
-            if in_reach and not any(day < end and start < day + DAY_MS for start, end in spans):
-                n += day_n
-                bad += day_bad
-        return n, bad
+    def days(self, key: str, stratum: str) -> Mapping[int, int]:
+        """Return day -> packed counts."""
+        return self._days.get((key, stratum), {})
+
+    def within(self, key: str, stratum: str, stretch: Stretch) -> tuple[int, int]:
+        """Return the packed counts of the days that teach, and how many days have any."""
+        held = [packed for day, packed in self.days(key, stratum).items() if stretch.holds(day)]
+        return sum(held), len(held)
 
     def freeze(self) -> dict[str, Any]:
         """Return the state as plain values."""
-        days = [[*at, [[day, *held] for day, held in sorted(days.items())]] for at, days in sorted(self._days.items())]
+        days = [
+            [*at, [[day, to_bytes(packed)] for day, packed in sorted(days.items())]]
+            for at, days in sorted(self._days.items())
+        ]
         return {"pruned": self._pruned, "days": days}
 
     def thaw(self, state: Mapping[str, Any]) -> None:
         """Take the state of `freeze`."""
         self._pruned = state["pruned"]
-        self._days = {(key, stratum): {day: (n, bad) for day, n, bad in days} for key, stratum, days in state["days"]}
+        self._days = {
+            (key, stratum): {day: from_bytes(packed) for day, packed in days} for key, stratum, days in state["days"]
+        }
 
 
-def learned(rule: Rule, n: int, bad: int) -> Shares | str:
-    """Return the shares that `n` answers teach, or the reason why they do not."""
-    if n < rule.learn_min:
-        return f"{n} answers to learn from, {rule.learn_min} wanted"
-    return _worth(rule, wilson_upper(bad, n, rule.learn_confidence))
-
-
-def _worth(rule: Rule, p0: float) -> Shares | str:
-    p1 = max(rule.p1, p0 + rule.p1_margin)
-    if not 0 < p0 < p1 < 1:
-        return f"bad share {p0:.3f} leaves no room for a drop"
-    return Shares(p0, p1)
-
-
-def arm(
-    rule: Rule, cells: DayCells, pane: int, alarms: Mapping[str, list[tuple[int, int]]]
-) -> tuple[dict[str, dict[str, Shares]], dict[str, str]]:
-    """Return key -> stratum -> shares for the keys that can be watched from `pane` on; key -> reason for the others.
-
-    With a fixed baseline every key seen within reach is armed in all its strata.
-    """
-    armed: dict[str, dict[str, Shares]] = {}
-    unarmed: dict[str, str] = {}
-    for key, strata in cells.strata(pane).items():
-        why = []
-        for stratum in strata:
-            if rule.baseline is BaselineKind.FIXED:
-                assert rule.p0 is not None
-                found = _worth(rule, rule.p0)
-            else:
-                found = learned(rule, *cells.counted(key, stratum, pane, rule.learn_lag_ms, alarms.get(key, ())))
-            if isinstance(found, Shares):
-                armed.setdefault(key, {})[stratum] = found
-            else:
-                why.append(f"{stratum}: {found}")
-        if key not in armed:
-            unarmed[key] = "; ".join(why)
-    return armed, unarmed
+def joined(spans: Iterable[Iterable[Span]]) -> tuple[Span, ...]:
+    """Return the alarms of several rules as one tuple, in order."""
+    return tuple(sorted({span for several in spans for span in several}))

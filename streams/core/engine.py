@@ -1,51 +1,74 @@
 """The engine: counts and decisions in, readings and alarm transitions out; a pure function of what it is fed."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from heapq import merge
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from schemas.blocks import Cells
-from schemas.catalogue import Catalogue, RuleKind
+from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
-from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output
-from schemas.windows import DAY_MS, MINUTE_MS
-from streams.core.baseline import Shares
+from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Reading
+from schemas.rules import IMMEDIATE, RuleKind
+from streams.core.commands import Commands
 from streams.core.counted import Counted, counted
-from streams.core.drop import Answers, DropRule
 from streams.core.keys import Keys
 from streams.core.lifecycle import AlarmBook
 from streams.core.readings import SeriesKey, Settlement
+from streams.core.watching.burning import Burning
+from streams.core.watching.families import Families
+from streams.core.watching.kind import Level
+from streams.core.watching.listening import Ear, Heard
+from streams.core.watching.registry import kind_of, wants_hours
+from streams.core.watching.watcher import Surroundings, Watcher
+from streams.core.watching.watching import Watching
 
-STATE_FORMAT = 1
-_DAY_MINUTES = DAY_MS // MINUTE_MS
+STATE_FORMAT = 2
 
 
 class Armed(NamedTuple):
-    """A key that a rule watches; `strata`: stratum -> (p0, p1), `weight`: what a pane adds."""
+    """A key that a rule watches; `strata`: stratum -> level, `weight`: what a pane adds."""
 
     rule: str
     key: str
-    strata: Mapping[str, Shares]
+    strata: Mapping[str, Level]
     weight: float
 
 
 class Unarmed(NamedTuple):
-    """A key that a rule cannot watch, and why."""
+    """A key that a rule does not watch, and why."""
 
     rule: str
     key: str
     reason: str
 
 
+class Drift(NamedTuple):
+    """The bad share that a key's baseline has learned, and that of the metric's declared target."""
+
+    rule: str
+    key: str
+    learned: float
+    target: float
+
+
 class Engine:
     """All series, windows, detectors and alarms; `pane` is the last pane judged, None before the first.
 
-    With `alarms_only` no readings are settled.
+    With `alarms_only` no readings are settled. With `armed` every rule is armed from its first renewal on; else each waits
+    for the decision that arms its present definition.
     """
 
     def __init__(
-        self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int, alarms_only: bool = False
+        self,
+        catalogue: Catalogue,
+        *,
+        pane_ms: int,
+        provisional_step_ms: int,
+        alarms_only: bool = False,
+        armed: bool = False,
     ) -> None:
         self.pane: int | None = None
         self._pane_ms = pane_ms
@@ -55,10 +78,39 @@ class Engine:
         self._bins = {identity: plan.bins for identity, plan in self._readings.plans.items()}
         self._keys = Keys(catalogue)
         self._book = AlarmBook()
-        self._rules: dict[str, DropRule] = {}
-        for rule in catalogue.alarm:
-            if rule.kind is RuleKind.DROP:
-                self._rules[rule.name] = DropRule(rule, catalogue.named(rule.metric), pane_ms=pane_ms, book=self._book)
+        self._ears: dict[tuple[str, str], Ear] = {}
+        self._rules: dict[str, Watcher] = {}
+        self._build(catalogue, armed=armed)
+        immediate = [rule.name for rule in catalogue.alarm if rule.kind in IMMEDIATE]
+        self._commands = Commands(self._book, self._rules, immediate)
+
+    def _build(self, catalogue: Catalogue, *, armed: bool) -> None:
+        """Make the rules, parents before children, so that a child's alarm finds that of its parent in the same pane."""
+        parents = {one.name: one.parent for one in catalogue.touchpoint if one.parent is not None}
+        around = Surroundings(self._pane_ms, self._book, Families(parents), tuple(catalogue.exception))
+        watched = [rule for rule in catalogue.alarm if rule.kind not in IMMEDIATE]
+        hours = {
+            (rule.metric, Watcher.dimension_of(rule))
+            for rule in watched
+            if wants_hours(rule, catalogue.named(rule.metric))
+        }
+        for rule in sorted(watched, key=lambda one: one.strata != "children"):
+            metric = catalogue.named(rule.metric)
+            dimension = Watcher.dimension_of(rule)
+            bins = self._bins[metric.identity]
+            ear = self._ears.get((metric.identity, dimension))
+            if ear is None:
+                ear = Ear(bins, hours=(rule.metric, dimension) in hours)
+                self._ears[metric.identity, dimension] = ear
+            one: Watcher = (
+                Burning(rule, metric, ear, around)
+                if rule.kind is RuleKind.BURN
+                else Watching(rule, metric, ear, kind_of(rule, metric, bins, self._pane_ms), around)
+            )
+            around.families.add(one)
+            if armed:
+                one.arm()
+            self._rules[rule.name] = one
 
     @property
     def dirty(self) -> dict[str, int]:
@@ -79,26 +131,44 @@ class Engine:
     def armed(self) -> list[Armed]:
         """Return the keys that rules watch."""
         return [
-            Armed(name, key, shares, rule.w) for name, rule in self._rules.items() for key, shares in rule.armed.items()
+            Armed(name, key, strata, w)
+            for name, rule in self._rules.items()
+            for key, (strata, w) in rule.levels.items()
         ]
 
     @property
     def unarmed(self) -> list[Unarmed]:
-        """Return the keys that rules cannot watch, with reasons."""
+        """Return the keys that rules do not watch, with reasons; a rule that is not armed watches none."""
         pane = self.pane or 0
         return [
             Unarmed(name, key, why) for name, rule in self._rules.items() for key, why in rule.unarmed(pane).items()
         ]
 
     @property
+    def spent(self) -> dict[str, float]:
+        """Return rule -> the expected false alarms that its detectors have been given so far: a function of panes alone."""
+        pane = self.pane or 0
+        return {name: rule.spent(pane) for name, rule in self._rules.items()}
+
+    @property
+    def drift(self) -> list[Drift]:
+        """Return the learned bad shares of the watched keys, of metrics with a declared target."""
+        return [Drift(name, key, *one) for name, rule in self._rules.items() for key, one in rule.drift().items()]
+
+    @property
     def open_alarms(self) -> list[AlarmTransition]:
-        """Return the last transition of every open alarm."""
+        """Return the last transition of every alarm that is open, acknowledged or flapping."""
         return self._book.open()
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Return kind of decision -> how many changed nothing: they named no open alarm, rule, key or definition."""
+        return dict(sorted(self._commands.ignored.items()))
 
     @property
     def unknown_resolves(self) -> int:
         """Return how many resolve commands named no open alarm."""
-        return self._book.unknown
+        return self._commands.ignored[DecisionKind.RESOLVE]
 
     def advance(self, pane: int, cells: Cells) -> list[Output]:
         """Judge all panes up to `pane`, the last with `cells`, those between quiet; readings of a pane precede its alarms.
@@ -109,17 +179,38 @@ class Engine:
             raise ContractError("bad_pane", f"pane {pane} after {self.pane}, panes are {self._pane_ms} ms")
         arrived = counted(cells, self._bins) if len(cells) else []
         self.pane = pane
+        readings: list[Reading] = []
+        alarms = self._quiet(pane - self._pane_ms if arrived else pane)
         if not arrived:
-            return [] if self._alarms_only else list(self._readings.settle(pane))
+            if not self._alarms_only:
+                readings = self._readings.settle(pane)
+            return _in_order(readings, alarms)
         keyed = [(one, self._keyed(one)) for one in arrived]
-        out: list[Output] = []
         if not self._alarms_only:
-            out += self._readings.settle(pane - self._pane_ms)
+            readings += self._readings.settle(pane - self._pane_ms)
             for series, minutes in _summed(keyed).items():
                 self._readings.add(series, minutes, pane)
-            out += self._readings.settle(pane)
+            readings += self._readings.settle(pane)
+        return _in_order(readings, alarms + self._judge(pane, self._heard(keyed, pane)))
+
+    def _quiet(self, pane: int) -> list[AlarmTransition]:
+        """Return what happens by itself up to `pane`, pane by pane, since one rule's alarm may name another's."""
+        out: list[AlarmTransition] = []
+        while (
+            due := min((at for rule in self._rules.values() if (at := rule.due()) is not None), default=None)
+        ) is not None:
+            if due > pane:
+                break
+            out += self._judge(due, {})
+        return out
+
+    def _judge(self, pane: int, heard: Mapping[tuple[str, str], dict[str, Heard]]) -> list[AlarmTransition]:
+        out: list[AlarmTransition] = []
         for rule in self._rules.values():
-            out += rule.judge(pane, self._heard(rule, keyed, pane))
+            said = heard.get((rule.metric.identity, rule.dimension_of(rule.rule)))
+            at = rule.due()
+            if said or (at is not None and at <= pane):
+                out += rule.judge(pane, rule.gather(said) if said else {})
         return out
 
     def _keyed(self, one: Counted) -> str:
@@ -128,56 +219,28 @@ class Engine:
             self._keys.overflow += sum(one.bins.counts(sum(one.minutes.values())).values())
         return key
 
-    def _heard(self, rule: DropRule, keyed: list[tuple[Counted, str]], pane: int) -> dict[str, Answers]:
-        """Add what concerns a rule to its day cells and return its fresh answers by key."""
-        watched, box = rule.watched, rule.metric.box
-        heard: dict[str, Answers] = {}
+    def _heard(self, keyed: Iterable[tuple[Counted, str]], pane: int) -> dict[tuple[str, str], dict[str, Heard]]:
+        """Let every ear take what concerns it; return what is fresh, by ear and key."""
+        out: dict[tuple[str, str], dict[str, Heard]] = {}
         for one, key in keyed:
-            if one.series[:2] != watched:
-                continue
-            stratum = one.series.stratum
-            for minute, packed in one.minutes.items():
-                n, bad = _judged(one, packed, box)
-                rule.cells.add(key, stratum, minute // _DAY_MINUTES * DAY_MS, n, bad, pane)
-            if not one.fresh:
-                continue
-            n, bad = _judged(one, sum(one.fresh.values()), box)
-            first, last = min(one.fresh) * MINUTE_MS, max(one.fresh) * MINUTE_MS
-            held = heard.get(key)
-            if held is None:
-                heard[key] = Answers({stratum: (n, bad)}, first, last)
-            else:
-                before = held.strata.get(stratum, (0, 0))
-                held.strata[stratum] = (before[0] + n, before[1] + bad)
-                heard[key] = Answers(held.strata, min(first, held.occurred_first), max(last, held.occurred_last))
-        return heard
+            at = one.series[:2]
+            ear = self._ears.get(at)
+            if ear is not None:
+                ear.take(one, key, pane, out.setdefault(at, {}))
+        return out
+
+    # --- decisions -------------------------------------------------------------------------------------------------
 
     def decide(self, decision: Decision, *, before: int | None = None) -> list[Output]:
-        """Apply a renewal, resolution or adoption before the next pane is judged; return the transitions it causes.
+        """Apply a decision before the next pane is judged; return the transitions that it causes.
 
-        `before` names that pane where none was judged yet; else it follows from the last one.
+        `before` names that pane where none was judged yet; else it follows from the last one. What names nothing that is
+        there is ignored and counted. Raises ContractError for a sources record.
         """
         pane = (before or decision.from_pane or 0) if self.pane is None else self.pane + self._pane_ms
-        match decision.kind:
-            case DecisionKind.RENEW:
-                for rule in self._rules.values():
-                    rule.renew(pane)
-            case DecisionKind.ADOPT:
-                self._book.adopt(decision.body)
-            case DecisionKind.RESOLVE:
-                return self._resolve(decision, pane)
-            case DecisionKind.SOURCES:
-                raise ContractError("not_for_the_engine", "a sources record concerns the judge alone")
-        return []
+        return list(self._commands.apply(decision, pane))
 
-    def _resolve(self, decision: Decision, pane: int) -> list[Output]:
-        found = self._book.find(str(decision.body.get("alarm_id", "")))
-        if found is None:
-            return []
-        rule = self._rules.get(found.rule)
-        if rule is not None:
-            return [rule.resolve(found.key, found.alarm_id, pane, decision.author, decision.note)]
-        return [self._book.resolved(found.alarm_id, pane, actor=decision.author, note=decision.note)]
+    # --- state -----------------------------------------------------------------------------------------------------
 
     def freeze(self) -> dict[str, Any]:
         """Return the state as plain values."""
@@ -189,6 +252,8 @@ class Engine:
             "keys": self._keys.freeze(),
             "readings": self._readings.freeze(),
             "book": self._book.freeze(),
+            "ignored": sorted(self._commands.ignored.items()),
+            "ears": [[*at, ear.freeze()] for at, ear in sorted(self._ears.items())],
             "rules": {name: rule.freeze() for name, rule in self._rules.items()},
         }
 
@@ -205,6 +270,9 @@ class Engine:
         self._keys.thaw(state["keys"])
         self._readings.thaw(state["readings"])
         self._book.thaw(state["book"])
+        self._commands.ignored = Counter(dict(state["ignored"]))
+        for metric, dimension, ear in state["ears"]:
+            self._ears[metric, dimension].thaw(ear)
         for name, rule in self._rules.items():
             rule.thaw(state["rules"][name])
 
@@ -220,11 +288,17 @@ class Engine:
         return out
 
 
-def _judged(one: Counted, packed: int, box: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many answers there are and how many lie outside the box."""
-    counts = one.bins.counts(packed)
-    n = sum(counts.values())
-    return n, n - sum(counts.get(bin_, 0) for bin_ in box)
+def _in_order(readings: list[Reading], alarms: list[AlarmTransition]) -> list[Output]:
+    """Return both by pane, the readings of a pane before its alarms."""
+    if not alarms:
+        return list(readings)
+    out: list[Output] = []
+    out += merge(readings, alarms, key=_pane_of)
+    return out
+
+
+def _pane_of(output: Output) -> int:
+    return output.as_of if isinstance(output, Reading) else output.pane
 
 
 def _summed(keyed: list[tuple[Counted, str]]) -> dict[SeriesKey, dict[int, int]]:

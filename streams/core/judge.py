@@ -33,8 +33,9 @@ class Source(NamedTuple):
 class Judge:
     """One judge of one tallies partition; `pane` is the last pane judged, None before the first."""
 
-    def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> None:
-        self.engine = Engine(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
+    def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int, armed: bool = False) -> None:
+        """`armed`: whether rules are armed without a decision that says so (see Engine)."""
+        self.engine = Engine(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms, armed=armed)
         self.seq = 0
         """The number of the last output."""
         self.skipped = 0

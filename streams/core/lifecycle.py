@@ -1,11 +1,12 @@
-"""The life of alarms: open -> resolved. A step is a transition with an id that follows from the alarm and its number.
+"""The book of alarms: every alarm that is not over, with its last transition.
 
-A statistical alarm opens and resolves by evidence, or resolves by command. A dispute is opened by stage 1; here it is
-only adopted, silently and once, and resolves by command.
+A step is a transition with an id that follows from the alarm and its number. Statistical alarms get their steps from the
+rules (watching/episodes.py). An immediate alarm is opened by stage 1; here it is only adopted, silently and once, and
+resolves by command. Acknowledgement and notes change nothing but the alarm itself: detectors go on.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,74 +15,94 @@ from schemas.windows import DAY_MS
 
 REMEMBERED_MS = 36 * DAY_MS
 """How long a resolved alarm is not adopted again."""
+SILENCED = "silenced_until"
+
+
+class Silence(NamedTuple):
+    """Nobody is told of a rule's alarms at `key` (empty: at any) before `until` (ms)."""
+
+    rule: str
+    key: str
+    until: int
 
 
 class AlarmBook:
-    """The open alarms, each with its last transition, and the ids of those resolved lately."""
+    """The alarms that are not over, the ids of those resolved lately, and the silences."""
 
-    __slots__ = ("_open", "_resolved", "unknown")
+    __slots__ = ("_open", "_resolved", "_silences")
 
     def __init__(self) -> None:
         self._open: dict[str, AlarmTransition] = {}
         self._resolved: dict[str, int] = {}
-        self.unknown = 0
-        """Resolve commands that named no open alarm."""
+        self._silences: list[Silence] = []
 
     def open(self) -> list[AlarmTransition]:
-        """Return the last transition of every open alarm, in order of alarm ids."""
-        return [last for _, last in sorted(self._open.items())]
+        """Return the last transition of every alarm that is open, acknowledged or flapping, in order of alarm ids."""
+        return [last for _, last in sorted(self._open.items()) if last.state is not AlarmState.PENDING]
 
-    def raised(self, first: AlarmTransition) -> AlarmTransition:
-        """Enter an alarm by its first transition and return that."""
-        self._open[first.alarm_id] = first
-        return first
+    def last(self, alarm: str) -> AlarmTransition | None:
+        """Return the last transition of an alarm that is not over, pending ones included."""
+        return self._open.get(alarm)
 
-    def adopt(self, body: dict[str, Any]) -> None:
+    def adopt(self, body: Mapping[str, Any]) -> None:
         """Enter an alarm that was opened elsewhere; one that is known, open or resolved, stays as it is."""
         first = msgspec.convert(body, AlarmTransition)
         if first.alarm_id not in self._open and first.alarm_id not in self._resolved:
             self._open[first.alarm_id] = first
 
-    def find(self, alarm: str) -> AlarmTransition | None:
-        """Return the last transition of an open alarm; count a miss."""
-        found = self._open.get(alarm)
-        if found is None:
-            self.unknown += 1
-        return found
-
-    def resolved(self, alarm: str, pane: int, **evidence: Any) -> AlarmTransition:
-        """Close an open alarm and return the transition that says so, with `evidence` as further fields."""
-        last = self._open.pop(alarm)
-        self._forget(pane)
-        self._resolved[alarm] = pane
-        plain = {
-            "change_pane": None,
-            "occurred_first": None,
-            "occurred_last": None,
-            "evidence": "{}",
-            "note": "",
-            "seq": 0,
-        }
-        return msgspec.structs.replace(
-            last,
-            transition_id=transition_id(alarm, last.sequence + 1),
-            sequence=last.sequence + 1,
-            state=AlarmState.RESOLVED,
-            pane=pane,
-            **(plain | evidence),
+    def begin(self, first: AlarmTransition, evidence: Mapping[str, Any]) -> AlarmTransition:
+        """Enter an alarm with its first transition and return that, completed by id and evidence."""
+        return self._said(
+            msgspec.structs.replace(first, transition_id=transition_id(first.alarm_id, 1), sequence=1), evidence
         )
 
-    def _forget(self, pane: int) -> None:
-        for alarm in [alarm for alarm, at in self._resolved.items() if at < pane - REMEMBERED_MS]:
-            del self._resolved[alarm]
+    def follow(
+        self, last: AlarmTransition, state: AlarmState, pane: int, evidence: Mapping[str, Any], **facts: Any
+    ) -> AlarmTransition:
+        """Return the step after `last`; `facts` are further fields, those of the step itself are not inherited."""
+        plain = {
+            "change_pane": None, "occurred_first": None, "occurred_last": None, "actor": "judge", "note": "", "seq": 0,
+        }  # fmt: skip
+        sequence = last.sequence + 1
+        said = msgspec.structs.replace(
+            last, transition_id=transition_id(last.alarm_id, sequence), sequence=sequence, state=state, pane=pane,
+            **(plain | facts),
+        )  # fmt: skip
+        return self._said(said, evidence)
+
+    def _said(self, said: AlarmTransition, evidence: Mapping[str, Any]) -> AlarmTransition:
+        until = self.silenced_until(said.rule, said.key, said.pane)
+        facts = evidence if until is None else {**evidence, SILENCED: until}
+        said = msgspec.structs.replace(said, evidence=msgspec.json.encode(facts, order="sorted").decode())
+        if said.state is AlarmState.RESOLVED:
+            self._open.pop(said.alarm_id, None)
+            for alarm in [alarm for alarm, at in self._resolved.items() if at < said.pane - REMEMBERED_MS]:
+                del self._resolved[alarm]
+            self._resolved[said.alarm_id] = said.pane
+        else:
+            self._open[said.alarm_id] = said
+        return said
+
+    def silence(self, one: Silence, pane: int) -> None:
+        """Note a silence in the place of an earlier one for the same rule and key; a past `until` ends it."""
+        kept = [held for held in self._silences if held[:2] != one[:2] and held.until > pane]
+        self._silences = sorted([*kept, one] if one.until > pane else kept)
+
+    def silenced_until(self, rule: str, key: str, pane: int) -> int | None:
+        """Return until when nobody is told of the alarms of a rule at a key."""
+        found = [one.until for one in self._silences if one.rule == rule and one.key in {"", key} and one.until > pane]
+        return max(found, default=None)
 
     def freeze(self) -> dict[str, Any]:
         """Return the state as plain values."""
-        opened: Iterable[Any] = msgspec.to_builtins(self.open())
-        return {"open": opened, "resolved": sorted(self._resolved.items()), "unknown": self.unknown}
+        return {
+            "open": msgspec.to_builtins([last for _, last in sorted(self._open.items())]),
+            "resolved": sorted(self._resolved.items()),
+            "silences": self._silences,
+        }
 
-    def thaw(self, state: dict[str, Any]) -> None:
+    def thaw(self, state: Mapping[str, Any]) -> None:
         """Take the state of `freeze`."""
         self._open = {one.alarm_id: one for one in msgspec.convert(state["open"], list[AlarmTransition])}
         self._resolved = dict(state["resolved"])
-        self.unknown = state["unknown"]
+        self._silences = msgspec.convert(state["silences"], list[Silence])

@@ -1,7 +1,8 @@
 """Panes, repeats and blocks of one source partition: a pure function of its log.
 
-A pane closes when a later record's arrived time reaches its end; a stretch without records closes as one empty block.
-Blocks that are made again, from whatever state a block has left behind, are equal byte for byte.
+A pane closes when a later record's arrived time reaches its end; a stretch without records closes as one empty block, but for
+panes in which a message became late (streams/core/recall). Blocks that are made again, from whatever state a block has left
+behind, are equal byte for byte.
 """
 
 from dataclasses import dataclass
@@ -17,12 +18,18 @@ from schemas.blocks import EMPTY, Block, Cells
 from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
 from schemas.repeats import RepeatFilter, id_words
+from schemas.rules import RuleKind
+from schemas.topics import LIVE
 from streams.core.canonical import Ints
+from streams.core.columns import Columns
 from streams.core.counting import count_events
 from streams.core.merging import merged
+from streams.core.recall import Recall
 
 NO_SENT = -1
 DISPUTE = "dispute"
+LEGAL_THREAT, MARKED = "legal_threat", "true"
+"""The attribute, and its value, by which the edge marks a legal threat."""
 _FOLD_ROWS = 200_000
 
 
@@ -68,6 +75,12 @@ class Dispute(NamedTuple):
     pane: int
 
 
+class LegalThreat(Dispute):
+    """An event in the log that the edge marked as a legal threat, of whatever kind it is."""
+
+    __slots__ = ()
+
+
 def arrived_of(run: Run, previous_ms: int) -> Ints:
     """Return the arrived times of a run that follows records which arrived until `previous_ms`; see schemas.arrival."""
     bounded = np.where(run.sent_ms == NO_SENT, run.append_ms, np.minimum(run.append_ms, run.sent_ms + SENT_SLACK_MS))
@@ -80,20 +93,31 @@ def panes_of(arrived: Ints, pane_ms: int) -> Ints:
     return (arrived // pane_ms + 1) * pane_ms
 
 
-def disputes_of(run: Run, panes: Ints, first: NDArray[np.bool_] | None = None) -> list[Dispute]:
-    """Return the disputes of a run that are no probes; of those that are no repeats (`first`, by event) where given."""
-    chosen = run.disputes if first is None else run.disputes & first
+def disputes_of(
+    run: Run, panes: Ints, first: NDArray[np.bool_] | None = None, *, threats: bool = False
+) -> list[Dispute]:
+    """Return the disputes of a run, and with `threats` the legal threats after them; no probes, no retractions.
+
+    Where `first` (by event) is given, those that are no repeats.
+    """
+    out = _found(run, panes, run.disputes if first is None else run.disputes & first, Dispute)
+    if threats:
+        marked = Columns(run.frame).attribute(LEGAL_THREAT).among((MARKED,))
+        out += _found(run, panes, marked if first is None else marked & first, LegalThreat)
+    return out
+
+
+def _found(run: Run, panes: Ints, chosen: NDArray[np.bool_], kind: type[Dispute]) -> list[Dispute]:
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return []
     at = panes[run.kinds == RecordKind.EVENT][rows].tolist()
-    named = run.frame[rows].select(
-        "event_id", "touchpoint", "occurred_at", pl.col("traits").struct.field("probe").alias("probe")
-    )
+    probe = pl.col("traits").struct.field("probe").alias("probe")
+    named = run.frame[rows].select("event_id", "touchpoint", "occurred_at", probe, "retract")
     return [
-        Dispute(one, touchpoint, occurred_at, pane)
-        for (one, touchpoint, occurred_at, probe), pane in zip(named.iter_rows(), at, strict=True)
-        if not probe
+        kind(one, touchpoint, occurred_at, pane)
+        for (one, touchpoint, occurred_at, probe, retract), pane in zip(named.iter_rows(), at, strict=True)
+        if not probe and not retract
     ]
 
 
@@ -120,10 +144,18 @@ class PartitionTally:
         self.pane: int | None = None
         """End of the pane that is open; None before the first record."""
         self.disputes: list[Dispute] = []
-        """Disputes found, the newest last; whoever forwards them clears the list."""
+        """Disputes and legal threats found, the newest last; whoever forwards them clears the list."""
+        self.left_out = 0
+        """Answers among the records fed that `one_per` has left out."""
+        self._threats = any(rule.kind is RuleKind.LEGAL_THREAT for rule in catalogue.alarm)
         self._catalogue, self._catalogue_hash = catalogue, catalogue.hash
         self._pane_ms, self._live, self._filter = pane_ms, live, repeat_filter
         self._remembered = 0
+        recall = Recall(
+            catalogue, pane_ms, live=live, channels=[one for one in LIVE if LIVE[one].name == topic] or LIVE
+        )
+        self._recall = recall if recall.reach_ms else None
+        self._rebuilding = self._recall is not None
         self._begin()
 
     def _begin(self) -> None:
@@ -132,30 +164,48 @@ class PartitionTally:
         self._parts: list[Cells] = []
         self._events = self._repeats = self._ticks = self._undecodable = 0
 
+    @property
+    def reach_ms(self) -> int:
+        """Return how much arrived time before the next record decides what it counts for; 0 where nothing does.
+
+        What is remembered leaves out repeats, so their ids must be known for as long again.
+        """
+        return self._reach_of_ids + (0 if self._recall is None else self._recall.reach_ms)
+
+    @property
+    def _reach_of_ids(self) -> int:
+        return 0 if self._filter is None else self._filter.window_ms
+
     def remember(self, run: Run) -> None:
-        """Take the ids of records before `state.next_offset` into the repeat filter; before anything is fed."""
-        if self._filter is None or not len(run):
+        """Take records before `state.next_offset` into memory, in order, from `reach_ms` before on; before anything is fed."""
+        if not len(run):
             return
         arrived = arrived_of(run, self._remembered)
         self._remembered = int(arrived[-1])
-        self._filter.first(id_words(run.frame["event_id"].to_list()), arrived[run.kinds == RecordKind.EVENT])
+        self._recalled(run, self._first(run, arrived[run.kinds == RecordKind.EVENT]), arrived)
 
     def feed(self, run: Run) -> list[Block]:
         """Take the next records; return the blocks that they close, oldest first."""
         if not len(run):
             return []
+        if self._rebuilding and self._recall is not None:
+            self._recall.begin(self.state.to)
+            self._rebuilding = False
         arrived = arrived_of(run, self.arrived)
         panes = panes_of(arrived, self._pane_ms)
         is_event = run.kinds == RecordKind.EVENT
         first = self._first(run, arrived[is_event])
+        before = 0 if self._recall is None else self._recall.left_out
+        frame = self._recalled(run, first, arrived)
+        self.left_out += 0 if self._recall is None else self._recall.left_out - before
         if self._live:
-            self.disputes += disputes_of(run, panes, first)
+            self.disputes += disputes_of(run, panes, first, threats=self._threats)
         rows = np.concatenate(([0], np.cumsum(is_event)))
         blocks: list[Block] = []
         starts = np.flatnonzero(np.diff(panes, prepend=-1))
         for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(run)], strict=True):
             blocks += self._reach(int(panes[start]), int(run.offsets[start]))
-            self._take(run, start, end, int(rows[start]), int(rows[end]), first)
+            self._take(run.kinds[start:end], frame[int(rows[start]) : int(rows[end])], first[rows[start] : rows[end]])
             self.arrived = int(arrived[end - 1])
         return blocks
 
@@ -164,16 +214,19 @@ class PartitionTally:
             return np.ones(run.frame.height, dtype=np.bool_)
         return self._filter.first(id_words(run.frame["event_id"].to_list()), arrived)
 
-    def _take(self, run: Run, start: int, end: int, row: int, row_end: int, first: NDArray[np.bool_]) -> None:
-        kinds, kept = run.kinds[start:end], first[row:row_end]
+    def _recalled(self, run: Run, first: NDArray[np.bool_], arrived: Ints) -> pl.DataFrame:
+        if self._recall is None:
+            return run.frame
+        return self._recall.take(run.frame, first, arrived[run.kinds == RecordKind.EVENT])
+
+    def _take(self, kinds: NDArray[np.int8], frame: pl.DataFrame, kept: NDArray[np.bool_]) -> None:
         self._ticks += int((kinds == RecordKind.TICK).sum())
         self._undecodable += int((kinds == RecordKind.UNDECODABLE).sum())
-        if row == row_end:
+        if not len(kept):
             return
         fresh = int(kept.sum())
         self._events += fresh
         self._repeats += len(kept) - fresh
-        frame = run.frame.slice(row, row_end - row)
         if fresh < len(kept):
             frame = frame.filter(pl.Series(kept))
         self._frames.append(frame)
@@ -205,12 +258,25 @@ class PartitionTally:
         step = self._pane_ms
         if self.state.to == 0:
             blocks.append(self._close(0, pane - step, offset))
-        elif pane > self.state.to + step:
-            blocks.append(self._close(self.state.to + step, pane - step, offset))
+        else:
+            blocks += self._pass(pane, offset)
         self.pane = pane
         return blocks
 
+    def _pass(self, pane: int, offset: int) -> list[Block]:
+        """Close the quiet panes before `pane` in as few blocks as may be: a pane that has cells of its own is one."""
+        blocks, step, recall = [], self._pane_ms, self._recall
+        while recall is not None and (due := recall.next_due()) is not None and due < pane:
+            if due > self.state.to + step:
+                blocks.append(self._close(self.state.to + step, due - step, offset))
+            blocks.append(self._close(due, due, offset))
+        if pane > self.state.to + step:
+            blocks.append(self._close(self.state.to + step, pane - step, offset))
+        return blocks
+
     def _close(self, from_pane: int, to_pane: int, next_offset: int) -> Block:
+        if self._recall is not None:
+            self._parts.append(self._recall.close(to_pane))
         block = Block(
             topic=self.topic, topic_id=self.topic_id, partition=self.partition,
             from_pane=from_pane, to_pane=to_pane, pane_ms=self._pane_ms,

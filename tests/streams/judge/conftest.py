@@ -26,6 +26,7 @@ from schemas.blocks import EMPTY, Block, Cells, Row, Series, cells_of
 from schemas.catalogue import Catalogue, load
 from schemas.codec import Kind, decode, encode
 from schemas.outputs import Decision, DecisionKind, Output, decision_to_record
+from schemas.rules import IMMEDIATE
 from schemas.settings import Settings, to_environ
 from schemas.topics import ADMITTED, ALARMS, GROUP_JUDGE, READINGS, SOURCES, TALLIES, TOPICS
 from schemas.windows import DAY_MS, MINUTE_MS
@@ -123,7 +124,9 @@ def make_log(body: dict[str, Any], catalogue: Catalogue, *, panes: int, seed: in
         if dice.random() < 0.05:
             out.append(out[-1])
         if min(to.values()) < START + 10 * PANE_MS <= min({**to, source: pane}.values()):
-            decision(DecisionKind.RENEW)
+            for rule in catalogue.alarm:
+                if rule.kind not in IMMEDIATE:
+                    decision(DecisionKind.ARM, rule=rule.name, definition_hash=rule.definition_hash, backtest={})
         to[source] = pane
     decision(DecisionKind.RESOLVE, alarm_id="unknown")
     return out

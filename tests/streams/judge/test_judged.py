@@ -115,10 +115,16 @@ def test_the_gauges_show_the_newest_reading_and_go_with_the_partition(log_maker:
     labels = 'dimension="touchpoint",key="paris",metric="csat",window="1h"'
     assert f"barometer_satisfaction{{{labels}}} {newest.value}" in text
     assert f"barometer_satisfaction_answers{{{labels}}} {float(newest.n)}" in text
-    assert 'barometer_alarms_open{metric="csat",severity="page"} 1.0' in text
+    assert 'barometer_alarms_open{metric="csat",severity="page",state="open"} 1.0' in text
     assert 'barometer_detector_armed_keys{rule="satisfaction_drop"} 3.0' in text
     assert 'barometer_alarm_transitions_total{rule="satisfaction_drop",state="open"} 1.0' in text
     assert "barometer_judge_pane_lag_seconds{" in text
+    spent = judged.judge.engine.spent["satisfaction_drop"]
+    assert spent > 0
+    assert f'barometer_alarm_budget_spent_total{{rule="satisfaction_drop"}} {spent}' in text
+    (drift,) = [one for one in judged.judge.engine.drift if one.key == "paris"]
+    assert f'baseline_drift{{key="paris",rule="satisfaction_drop"}} {drift.learned - drift.target}' in text
+    assert 'barometer_ignored_decisions_total{kind="resolve"} 1.0' in text
     assert readiness.failing() == {}
     gauges.drop()
     text = generate_latest(registry).decode()

@@ -104,7 +104,7 @@ def test_what_does_not_fit_the_log_is_refused_with_the_remedy(installation: Any,
     installation.stop(judge)
     changed = installation.folder / "catalogue.toml"
     packaged = (files("schemas") / "catalogue.toml").read_text("utf-8")
-    changed.write_text(packaged.replace("p1 = 0.25", "p1 = 0.30"))
+    changed.write_text(packaged.replace("p1 = [0.25]", "p1 = [0.30]"))
     before = installation.position(), installation.outputs()
     refuse(installation, "restore the old catalogue, or start a new installation", catalogue=str(changed))
     refuse(installation, "set BAROMETER_PANE_MS=1000, or start a new installation", pane_ms=2000)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from kafka import KafkaProducer
 
-from deploy.alarms import renew, resolve
+from deploy.alarms import By, arm, renew, resolve
 from deploy.engines.local import Endpoints
 from deploy.positions import Positions
 from deploy.replay import replay
@@ -19,6 +19,7 @@ from schemas.clock import system_clock
 from schemas.codec import Kind, encode
 from schemas.event import Answer, Channel, Direction, FeedbackEvent
 from schemas.readiness import Readiness
+from schemas.rules import IMMEDIATE
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, GROUP_JUDGE, GROUP_TALLY, LIVE, SOURCES, sink_group
@@ -100,6 +101,9 @@ def test_replay_agrees_with_the_stages_and_commands_are_applied(
     publish(installation, 300, seed=2)
     settle(installation)
     assert renew(installation.settings, author="test", note="", from_pane=None, timeout_s=30) is not None
+    for rule in installation.catalogue.alarm:
+        if rule.kind not in IMMEDIATE:
+            assert arm(installation.settings, rule, {"alarms": 0}, By("test"), timeout_s=30) is not None
     resolve(installation.settings, "unknown", author="test", note="", timeout_s=30)
     tally.kill()
     judge.kill()
@@ -111,7 +115,8 @@ def test_replay_agrees_with_the_stages_and_commands_are_applied(
     report = replay(installation.settings, against="kafka")
     assert report.differences == []
     assert report.events == 1500
-    assert report.decisions == 3
+    armed = sum(rule.kind not in IMMEDIATE for rule in installation.catalogue.alarm)
+    assert report.decisions == 3 + armed
     assert report.readings > 0
     host, port = engines.clickhouse_native
     url = f"clickhouse://default@{host}:{port}/{clickhouse_database}"
