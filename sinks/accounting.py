@@ -14,8 +14,9 @@ from kafka.errors import KafkaError
 from schemas.codec import Kind, decode_as
 from schemas.errors import UnavailableError, UndecodableError
 from schemas.settings import Settings
-from schemas.topics import ADMITTED, HISTORY, LIVE, Topic
+from schemas.topics import ADMITTED, HISTORY, LIVE, REJECTED, Topic
 from sinks.clickhouse import PASSING, connect, unavailable
+from sinks.corrections import NOT_APPLIED, REPLACED
 
 POLL_MS = 500
 SLACK_MS = 60_000
@@ -32,6 +33,8 @@ class Count:
     first: int = 0
     repeats: int = 0
     distinct: int = 0
+    replaced: int = 0
+    """Records by which the gate took back what a correction replaces; it sends two for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +46,16 @@ class Conservation:
     repeats_live: int
     repeats_gate: int
     undecodable: int
+    refused: int
+    """Corrections that the gate could not apply."""
+    replaced: int
     rows_twice: int
 
     @property
     def residue(self) -> int:
-        """Return the events that are neither rows, nor repeats, nor undecodable; negative: more rows than events."""
-        return self.published - self.rows - self.repeats_live - self.repeats_gate - self.undecodable
+        """Return the events that are neither rows, nor repeats, nor undecodable, nor refused; negative: more rows than events."""
+        stored = self.rows - self.replaced
+        return self.published - stored - self.repeats_live - self.repeats_gate - self.undecodable - self.refused
 
     @property
     def holds(self) -> bool:
@@ -73,10 +80,12 @@ def _count(settings: Settings, topic: Topic) -> Count:
             count.ticks += 1
             continue
         try:
-            name = decode_as(Kind.EVENT, value)["event_id"]
+            event = decode_as(Kind.EVENT, value)
         except UndecodableError:
             count.undecodable += 1
             continue
+        name = event["event_id"]
+        count.replaced += event["retract"] and event["traits"]["reason"] == REPLACED
         distinct.add(name)
         before = seen[partition].get(name)
         window = topic.repeat_window_ms
@@ -118,21 +127,30 @@ def _records(settings: Settings, topic: Topic) -> Iterator[tuple[int, int, bytes
 
 def recount_repeats(settings: Settings) -> int:
     """Return how many events the log repeats: in the live partitions by their windows, and at the gate. Raises UnavailableError."""
-    return _repeats(count_topics(settings))
+    return _repeats(count_topics(settings), _refused(settings))
 
 
-def _repeats(counts: dict[str, Count]) -> int:
-    return sum(counts[topic.name].repeats for topic in LIVE.values()) + _gate_repeats(counts)
+def _repeats(counts: dict[str, Count], refused: int) -> int:
+    return sum(counts[topic.name].repeats for topic in LIVE.values()) + _gate_repeats(counts, refused)
 
 
-def _gate_repeats(counts: dict[str, Count]) -> int:
-    history = counts[HISTORY.name]
-    return history.first + history.repeats - counts[ADMITTED.name].first
+def _gate_repeats(counts: dict[str, Count], refused: int) -> int:
+    history, admitted = counts[HISTORY.name], counts[ADMITTED.name]
+    return history.first + history.repeats - (admitted.first - admitted.replaced) - refused
+
+
+def _refused(settings: Settings) -> int:
+    """Return how many corrections the gate refused."""
+    found = 0
+    for _, _, _, _, value in _records(settings, REJECTED):
+        record = decode_as(Kind.REJECTED, value)
+        found += record["stage"] == "gate" and record["reason"] in NOT_APPLIED
+    return found
 
 
 def conservation(settings: Settings) -> Conservation:
     """Return the balance of events published and stored. Settle first: what is under way counts as residue."""
-    counts = count_topics(settings)
+    counts, refused = count_topics(settings), _refused(settings)
     try:
         with connect(settings) as client:
             rows, twice = client.execute(
@@ -145,7 +163,9 @@ def conservation(settings: Settings) -> Conservation:
         published=sum(one.records - one.ticks for one in ways),
         rows=rows,
         repeats_live=sum(counts[topic.name].repeats for topic in LIVE.values()),
-        repeats_gate=_gate_repeats(counts),
+        repeats_gate=_gate_repeats(counts, refused),
         undecodable=sum(one.undecodable for one in ways),
+        refused=refused,
+        replaced=counts[ADMITTED.name].replaced,
         rows_twice=twice,
     )

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -19,8 +19,9 @@ from clickhouse_driver import Client
 from schemas.arrival import arrived, is_tick, sent_header, sent_of
 from schemas.bulk import Decoded, decode_events
 from schemas.clock import Clock, system_clock
-from schemas.codec import Kind, encode
-from schemas.errors import ContractError, UnavailableError, UndecodableError
+from schemas.codec import Kind, decode_as, encode
+from schemas.errors import ContractError, InvalidEventError, UnavailableError, UndecodableError
+from schemas.event import FeedbackEvent, from_record, to_record
 from schemas.killpoint import KillPoints
 from schemas.outputs import digest
 from schemas.readiness import Readiness
@@ -28,10 +29,12 @@ from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LIVE, REJECTED, sink_group
 from sinks.clickhouse import connect
+from sinks.corrections import applied, rounds
 from sinks.insert import Inserter
 from sinks.positions import Committed, Fetched, Positions, describe, fetch, open_reader, read_ranges
 from sinks.ranges import Mark, decode_mark
-from sinks.rows import Place, undecodable_record
+from sinks.rows import Place, refused_record, undecodable_record
+from sinks.stored import versions
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,15 @@ def holding_back(wanted_ms: int, marks: Mapping[TopicPartition, Mark | None]) ->
         if mark is None or mark.arrived <= wanted_ms
     ]
     return min(behind, key=lambda one: (-1 if one.reached is None else one.reached, one.partition), default=None)
+
+
+class Admitted(NamedTuple):
+    """A record for the admitted topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    event_id: str
 
 
 @dataclass(slots=True)
@@ -194,7 +206,7 @@ class Gate:
         if not await self._wait(wanted_ms, positions, stop):
             return
         self._admissions.forget(await positions.of(self._prefix + EVENTS_GROUP, self._admitted))
-        await self._write(records, ends, producer)
+        await self._write(records, ends, producer, positions, stop)
 
     async def _wait(self, wanted_ms: int, positions: Positions, stop: asyncio.Event) -> bool:
         """Return True when the sink has passed `wanted_ms` everywhere; False if asked to stop before."""
@@ -235,29 +247,66 @@ class Gate:
         records: Sequence[tuple[TopicPartition, Fetched]],
         ends: Mapping[TopicPartition, int],
         producer: AIOKafkaProducer,
+        positions: Positions,
+        stop: asyncio.Event,
     ) -> None:
+        """Admit what is new. Corrections follow, in rounds, each when all before it is stored: only then is their version known.
+
+        The positions go with the last transaction: after a kill between two, what stands is known by its id.
+        """
         kept = [(tp, one) for tp, one in records if not is_tick(one.key, one.value)]
         decoded = decode_events([one.value for _, one in kept])
         ids = _ids(decoded)
         known = await self._known(ids)
-        chosen = admissible(ids, known, self._admissions.by_id)
-        sent = (sent_header(self._clock()),)
-        outputs = [(self._prefix + ADMITTED.name, kept[decoded.good[i]][1], ids[i]) for i in chosen]
+        chosen = [(kept[decoded.good[i]], ids[i]) for i in admissible(ids, known, self._admissions.by_id)]
+        corrected = _corrected(decoded)
+        plain = [
+            Admitted(one.key, one.value, _passed_on(one), name) for (_, one), name in chosen if name not in corrected
+        ]
+        corrections = [at for at, name in chosen if name in corrected]
         rejects = [self._rejected(*kept[at], error) for at, error in decoded.bad]
+        if corrections:
+            await self._send(producer, plain, [], {})
+            for some in rounds([from_record(decode_as(Kind.EVENT, one.value or b"")) for _, one in corrections]):
+                if not await self._all_stored(positions, stop):
+                    return
+                if plain:
+                    await self._send(producer, plain, [], {})
+                    if not await self._all_stored(positions, stop):
+                        return
+                plain, refused = await self._applied(some)
+                rejects += refused
+        await self._send(producer, plain, rejects, ends)
+        self._count(len(chosen), len(ids) - len(chosen), len(rejects))
+
+    async def _send(
+        self,
+        producer: AIOKafkaProducer,
+        outputs: Sequence[Admitted],
+        rejects: Sequence[tuple[bytes, bytes]],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
+        """Write admissions, rejections and positions in one transaction; none of them: do nothing."""
+        if not outputs and not ends:
+            return
+        sent = (sent_header(self._clock()),)
         try:
             async with producer.transaction():
                 futures = [
-                    await producer.send(topic, key=one.key, value=one.value, headers=[*_passed_on(one), *sent])
-                    for topic, one, _ in outputs
+                    await producer.send(
+                        self._prefix + ADMITTED.name, key=one.key, value=one.value, headers=[*one.headers, *sent]
+                    )
+                    for one in outputs
                 ]
                 for key, value in rejects:
                     futures.append(
                         await producer.send(self._prefix + REJECTED.name, key=key, value=value, headers=list(sent))
                     )
                 written = await asyncio.gather(*futures)
-                await producer.send_offsets_to_transaction(
-                    {tp: OffsetAndMetadata(end, "{}") for tp, end in ends.items()}, self._prefix + GROUP_GATE
-                )
+                if ends:
+                    await producer.send_offsets_to_transaction(
+                        {tp: OffsetAndMetadata(end, "{}") for tp, end in ends.items()}, self._prefix + GROUP_GATE
+                    )
                 self._kill.reached("gate.before_commit")
         except ProducerFenced as error:
             raise ContractError(
@@ -267,9 +316,36 @@ class Gate:
             ) from error
         except KafkaError as error:
             raise UnavailableError("kafka_unavailable", f"gate: {error!r}") from error
-        for (_, _, name), stands in zip(outputs, written, strict=False):
-            self._admissions.by_id[name] = (TopicPartition(stands.topic, stands.partition), stands.offset)
-        self._count(len(outputs), len(ids) - len(chosen), len(rejects))
+        for one, stands in zip(outputs, written, strict=False):
+            self._admissions.by_id[one.event_id] = (TopicPartition(stands.topic, stands.partition), stands.offset)
+
+    async def _all_stored(self, positions: Positions, stop: asyncio.Event) -> bool:
+        """Return True when the sink has stored every admission; False if asked to stop before."""
+        while not stop.is_set():
+            self._admissions.forget(await positions.of(self._prefix + EVENTS_GROUP, self._admitted))
+            if not self._admissions.by_id:
+                return True
+            await asyncio.sleep(WAIT_S)
+        return False
+
+    async def _applied(self, corrections: Sequence[FeedbackEvent]) -> tuple[list[Admitted], list[tuple[bytes, bytes]]]:
+        """Return the records that corrections of different events stand for, and the rejections of those that fit none."""
+        targets = [one.corrects for one in corrections if one.corrects is not None]
+        found = await self._store.ask(lambda client: versions(client, targets))
+        out: list[Admitted] = []
+        refused = []
+        for one in corrections:
+            assert one.corrects is not None
+            try:
+                events = applied(one, found[one.corrects])
+            except InvalidEventError as error:
+                record = refused_record(one, error)
+                refused.append((record["rejected_id"].encode(), encode(Kind.REJECTED, record)))
+                continue
+            # one key for all versions of an event: its partition keeps their order
+            key = found[one.corrects][0].key
+            out += [Admitted(key, encode(Kind.EVENT, to_record(event)), (), event.event_id) for event in events]
+        return out, refused
 
     async def _known(self, ids: Sequence[str]) -> set[str]:
         if not ids:
@@ -302,6 +378,12 @@ class Gate:
 def _ids(decoded: Decoded) -> list[str]:
     ids: list[str] = decoded.events.column("event_id").to_pylist()
     return ids
+
+
+def _corrected(decoded: Decoded) -> set[str]:
+    """Return the ids of the events that correct others."""
+    corrects: list[Any] = decoded.events.column("corrects").to_pylist()
+    return {name for name, one in zip(_ids(decoded), corrects, strict=True) if one is not None}
 
 
 def _name(tp: TopicPartition) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.blocks import from_record
-from schemas.errors import UndecodableError
+from schemas.errors import InvalidEventError, UndecodableError
+from schemas.event import FeedbackEvent
 from schemas.outputs import digest
 
 RAW_BYTES = 64 * 1024
@@ -172,6 +174,16 @@ def undecodable_record(value: bytes | None, place: Place, channel: str, error: U
         "rejected_id": digest(place.topic_id, place.partition, place.offset), "stage": "sink", "channel": channel,
         "source": place.topic, "reason": error.reason, "field": "", "detail": error.detail, "raw": raw[:RAW_BYTES],
         "raw_bytes": len(raw), "received_at": place.arrived_at, "replays": 0,
+    }  # fmt: skip
+
+
+def refused_record(event: FeedbackEvent, error: InvalidEventError) -> Record:
+    """Return the rejection of an event that the gate cannot apply; the same event, the same rejection."""
+    raw = msgspec.json.encode(event)
+    return {
+        "rejected_id": digest("gate", event.event_id), "stage": "gate", "channel": event.channel, "source": event.source,
+        "reason": error.reason, "field": error.field, "detail": error.plain_detail, "raw": raw[:RAW_BYTES],
+        "raw_bytes": len(raw), "received_at": event.received_at, "replays": 0,
     }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import msgspec
 
+from producers.legal_threats import ATTRIBUTE as LEGAL_THREAT
+from producers.legal_threats import marks
 from producers.money import check_currency, check_minor, to_minor
 from producers.pseudonyms import Customer, Pseudonyms
 from schemas.catalogue import Catalogue
@@ -33,6 +35,7 @@ MAX_EVENT_BYTES = 256_000
 FUTURE_SLACK_MS = 5 * 60_000
 OLDEST_MS = 946_684_800_000
 """2000-01-01: what is older has a broken clock."""
+_NO_CUSTOMER = frozenset({"probe", "auto_reply"})
 _NEWEST_MS = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -154,21 +157,24 @@ def to_event(
     native: NativeEvent, *, source: str, received_at: int, pseudonyms: Pseudonyms, scales: Scales, new_id: NewId
 ) -> FeedbackEvent:
     """Return the checked envelope of a native event. Raises InvalidEventError."""
-    if native.corrects is not None or native.retract:
-        raise InvalidEventError(
-            "corrections_not_supported", "corrects" if native.corrects is not None else "retract",
-            "corrections and retractions are not taken yet", "send the event once, with its final answers",
-        )  # fmt: skip
+    corrects = _corrected(native, source)
     occurred_at = received_at if native.occurred_at is None else _occurred(native.occurred_at, received_at)
     subject: str | None = None
     others: list[str] = []
     if native.customer is not None:
         subject, others = pseudonyms.subject(_customer(native.customer))
     given = _one_of(native.id, native.event_id, "event_id")
+    event_id = _event_id(source, given) if given else new_id()
+    if event_id == corrects:
+        raise InvalidEventError("corrects_itself", "corrects", "names the event's own id", "give the correction an id")
+    kind = _kind(native)
+    attributes = {name: _plain(value) for name, value in native.attributes.items()} if native.attributes else {}
+    if native.text and LEGAL_THREAT not in attributes and _customers_words(native, kind):
+        attributes |= marks(native.text)
     return FeedbackEvent(
-        event_id=_event_id(source, given) if given else new_id(),
+        event_id=event_id,
         channel=native.channel,
-        kind=_kind(native),
+        kind=kind,
         source=source,
         subject=subject,
         also_known_as=others,
@@ -185,10 +191,34 @@ def to_event(
         answers=[_answer(one, f"answers[{index}]", scales) for index, one in enumerate(native.answers)],
         text=native.text or None,
         lang=native.lang or None,
-        attributes={name: _plain(value) for name, value in native.attributes.items()} if native.attributes else {},
+        attributes=attributes,
         consent=native.consent or None,
+        corrects=corrects,
+        retract=native.retract,
         traits=native.traits,
     )
+
+
+def _customers_words(native: NativeEvent, kind: str) -> bool:
+    """Return whether the text was said by a customer, or noted down: not sent by us, by a probe or by a machine."""
+    traits = native.traits
+    return native.direction is Direction.IN and kind not in _NO_CUSTOMER and not traits.probe and not traits.non_human
+
+
+def _corrected(native: NativeEvent, source: str) -> str | None:
+    """Return the id of the event that this one corrects or takes back, None for a new event."""
+    if not native.corrects:
+        if native.retract:
+            raise InvalidEventError(
+                "missing_field", "corrects", "is required with retract", "name the id of the event to take back"
+            )
+        return None
+    if native.retract and (native.answers or native.text or native.order):
+        raise InvalidEventError(
+            "retract_with_content", "retract", "takes an event back and says nothing new",
+            "leave answers, text and order out; to replace them, send `corrects` without `retract`",
+        )  # fmt: skip
+    return _event_id(source, native.corrects)
 
 
 _CANONICAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
