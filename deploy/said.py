@@ -31,6 +31,8 @@ class Said:
 
     def add(self, record: Record) -> None:
         """Take one output as a plain record."""
+        if not record["seq"]:
+            return  # a revision by the recount, which is no output of the judge
         if record["seq"] in self.seqs:
             self.doubled += 1
         self.seqs.add(record["seq"])
