@@ -16,6 +16,7 @@ from schemas.catalogue import Catalogue, load
 from schemas.errors import ContractError
 from schemas.settings import Settings
 from sinks.clickhouse import PASSING, connect, database_of, unavailable
+from sinks.compiled.making import make_views
 
 Progress = Callable[[str], None]
 
@@ -57,7 +58,7 @@ def migrations() -> list[Migration]:
 
 
 def migrate(settings: Settings, progress: Progress = lambda _line: None) -> list[str]:
-    """Bring the database of the settings up to date and return the names of the migrations applied.
+    """Bring the database of the settings, and the views of its catalogue, up to date; return the migrations applied.
 
     Raises ContractError for an applied migration that has changed, UnavailableError if ClickHouse does not answer.
     """
@@ -67,9 +68,12 @@ def migrate(settings: Settings, progress: Progress = lambda _line: None) -> list
             server.execute(f"CREATE DATABASE IF NOT EXISTS `{database}`")
         with connect(settings) as client:
             applied = apply(client, migrations(), progress)
-            copy_catalogue(client, load(settings.catalogue))
+            catalogue = load(settings.catalogue, pane_ms=settings.pane_ms)
+            copy_catalogue(client, catalogue)
+            made = make_views(client, catalogue)
     except PASSING as error:
         raise unavailable(error) from error
+    progress(f"{database}: {len(made)} views of the catalogue's metrics")
     progress(f"{database}: {len(applied)} migrations applied" if applied else f"{database}: up to date")
     return applied
 
@@ -120,7 +124,7 @@ def copy_catalogue(client: Client, catalogue: Catalogue) -> None:
         (
             one.name, one.identity, one.title, one.owner, str(one.kind), one.question or "",
             *(one.scale or (0, 0)), list(one.box), [str(channel) for channel in one.channels], one.n_min, one.level,
-            NormalDist().inv_cdf(0.5 + one.level / 2), one.target,
+            NormalDist().inv_cdf(0.5 + one.level / 2), one.target, one.question_version or "", one.version,
         )
         for one in catalogue.metric
     ]  # fmt: skip

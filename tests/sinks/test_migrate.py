@@ -131,6 +131,8 @@ def test_readers_see_views_but_no_tables_no_text_and_write_nothing(store: int) -
     with Client("127.0.0.1", port=store, user="bi", password="a", database="barometer") as bi:
         for view in BI_VIEWS:
             bi.execute(f"SELECT * FROM {view}" + ("(T = now64(3))" if view.endswith("_at") else ""))
+        for view in ("v_metric_csat", "v_metric_nps_windows", "v_metric_csat_smoothed(half_life_h = 24, T = now())"):
+            bi.execute(f"SELECT * FROM {view}")
         for query in (
             "SELECT text FROM feedback_events", "SELECT count() FROM feedback_events", "SELECT * FROM v_events_text",
             "SELECT raw FROM rejected_events", "INSERT INTO touchpoints (name) VALUES ('x')", "DROP VIEW v_events",
