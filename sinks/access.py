@@ -9,9 +9,20 @@ BI_VIEWS = (
     "v_csat_daily",
     "v_nps_daily",
     "v_channel_volume",
+    "v_web_visits",
+    "v_escalation",
+    "v_escalation_steps",
+    "v_escalation_steps_as_known_at",
+    "v_repeat_contacts",
+    "v_response_times",
+    "v_response_daily",
+    "v_buyers",
+    "v_first_answers",
 )
-BI_TEXT_VIEWS = (*BI_VIEWS, "v_events_text")
+BI_TEXT_VIEWS = (*BI_VIEWS, "v_events_text", "v_escalation_customers", "v_escalation_customers_as_known_at")
 CATALOGUE_TABLES = ("touchpoints", "metrics")
+METRIC_VIEWS = ("v_metric_*",)
+"""The views of the catalogue's metrics, whichever they are (sinks/compiled)."""
 
 
 def grants(database: str, names: tuple[str, ...]) -> list[str]:
@@ -19,5 +30,5 @@ def grants(database: str, names: tuple[str, ...]) -> list[str]:
     return [f"GRANT SELECT ON {database}.{name}" for name in names]
 
 
-BI_GRANTS: list[str] = grants("barometer", (*BI_VIEWS, *CATALOGUE_TABLES))
-BI_TEXT_GRANTS: list[str] = grants("barometer", (*BI_TEXT_VIEWS, *CATALOGUE_TABLES))
+BI_GRANTS: list[str] = grants("barometer", (*BI_VIEWS, *CATALOGUE_TABLES, *METRIC_VIEWS))
+BI_TEXT_GRANTS: list[str] = grants("barometer", (*BI_TEXT_VIEWS, *CATALOGUE_TABLES, *METRIC_VIEWS))

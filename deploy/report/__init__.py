@@ -1,0 +1,1 @@
+"""The weekly report: findings, and pages and files that show them."""
