@@ -18,7 +18,7 @@ BENCH ?=
 SIMULATE ?=
 FAULTS ?=
 
-.PHONY: help setup demo up test lint fmt type bench faults simulate test-clients test-ops lock clean
+.PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-clients test-ops lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,11 +82,14 @@ faults: setup ## Kill every process under load, again and again, then count and 
 simulate: setup ## 100 seeded months: injected drops found, false alarms against the budget
 	$(BIN)/barometer simulate $(SIMULATE)
 
+simulation-report: setup ## Try all promises on worlds whose truth is known, write deploy/docs/alarms.md
+	@$(BIN)/barometer simulate --report deploy/docs/alarms.md $(SIMULATE)
+
 test-clients: setup ## Suites with third parties' clients (npm); none yet
 	@echo "no suite of its own yet: the Python clients are part of make test"
 
-test-ops: setup ## Suites with Debian and Go tools (promtool, helm); none yet
-	@echo "no suite of its own yet"
+test-ops: ## Suites with Debian's tools: the rules of Prometheus (promtool)
+	deploy/monitoring/check
 
 lock: setup ## Resolve anew and write requirements.txt and the list of jars
 	CUSTOM_COMPILE_COMMAND="make lock" env -u PIP_FIND_LINKS $(BIN)/pip-compile --generate-hashes --extra engines --extra dev --strip-extras --allow-unsafe \

@@ -20,9 +20,10 @@ COMMANDS = (
     ("query", "cli_watch:query", "Ask ClickHouse as the read-only user."),
     ("endpoints", "cli_watch:endpoints", "Print where the local stack listens."),
     ("doctor", "cli_watch:doctor", "Say whether everything is there and moves, and what to do where not."),
-    ("alarms", "cli_watch:alarms", "List alarms, end one by hand, renew the baselines."),
+    ("report", "cli_report:report", "Write the report of a week: one HTML page and CSV files, French or English."),
+    ("alarms", "cli_alarms:alarms", "See alarms, take them on, end them; arm rules, renew baselines."),
     ("rejected", "cli_watch:rejected", "What could not become an event, and why."),
-    ("backtest", "cli_data:backtest", "Run the engine on a file, without a broker."),
+    ("backtest", "cli_backtest:backtest", "Run any catalogue on past events, of a file or of ClickHouse."),
     ("replay", "cli_data:replay", "Count everything again from the topics and compare."),
     ("simulate", "cli_data:simulate", "Simulate months: drops found, false alarms against the budget."),
     ("bench", "cli_data:bench", "Measure each stage in events per CPU-second."),
@@ -30,9 +31,13 @@ COMMANDS = (
     ("worker", "cli_processes:worker", "Process: one of the two stream stages."),
     ("sink", "cli_processes:sink", "Process: write the topics into ClickHouse."),
     ("gate", "cli_processes:gate", "Process: admit old and imported events."),
+    ("recount", "cli_processes:recount", "Process: revise readings that very late answers changed."),
+    ("notify", "cli_processes:notify", "Process: tell alarms to Alertmanager, a webhook, e-mail."),
+    ("console", "cli_processes:console", "Process: alarms for operators, as pages and as JSON."),
     ("migrate", "cli_data:migrate", "Bring the ClickHouse database up to date."),
     ("topics", "cli_watch:topics", "Create and describe the topics."),
     ("config", "cli_watch:config", "Show and check the settings."),
+    ("catalogue", "cli_catalogue:catalogue", "Check, document and compare metric catalogues; show their SQL."),
 )
 
 

@@ -1,8 +1,7 @@
-"""Commands about data: import, migrate, backtest, replay, simulate, bench."""
+"""Commands about data: import, migrate, replay, simulate, bench."""
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -61,45 +60,6 @@ def migrate(*, data_dir: DataDir = None) -> int:
     return 0
 
 
-def backtest(
-    file: Path,
-    /,
-    *,
-    catalogue: Annotated[
-        Path | None,
-        Parameter(help="metric catalogue (default: the one of the settings)"),
-    ] = None,
-    commands: Annotated[
-        Path | None,
-        Parameter(help='JSON lines such as {"command": "renew", "from_pane": ...}'),
-    ] = None,
-    until: Annotated[
-        str | None,
-        Parameter(help="judge up to this time, RFC 3339 or ms (default: the last event)"),
-    ] = None,
-    alarms_only: Annotated[bool, Parameter(negative="", help="only alarms: much faster")] = False,
-    pane_ms: Annotated[int | None, Parameter(help="pane length (default: the one of the settings)")] = None,
-) -> int:
-    """Run the engine on a file of native events, without a broker; JSON lines to standard output.
-
-    Example: `barometer backtest events.jsonl --commands events.commands.jsonl --alarms-only`
-    """
-    from deploy import backtest as backtesting
-
-    settings = load(os.environ)
-    return backtesting.run(
-        file,
-        catalogue=wiring.catalogue(settings, catalogue),
-        commands=commands,
-        until=until,
-        alarms_only=alarms_only,
-        pane_ms=pane_ms or settings.pane_ms,
-        provisional_step_ms=settings.provisional_step_ms,
-        settings=settings,
-        out=sys.stdout,
-    )
-
-
 def replay(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Count everything again from the topics, with the stored times of arrival, and compare with what is stored.
 
@@ -112,11 +72,30 @@ def replay(*, json_: Json = False, data_dir: DataDir = None) -> int:
     return replaying.run(located(data_dir), json_=json_)
 
 
-def simulate(*, seeds: int = 100, first: int = 1, json_: Json = False) -> int:
+def simulate(
+    *,
+    seeds: int = 100,
+    first: int = 1,
+    report: Annotated[
+        Path | None,
+        Parameter(help="write the simulation report to this file instead: false alarms, delays, coverage"),
+    ] = None,
+    seed: Annotated[int, Parameter(help="seed of the report")] = 1,
+    quick: Annotated[bool, Parameter(negative="", help="a small slice of the report")] = False,
+    json_: Json = False,
+) -> int:
     """Simulate months of a shop chain: how many drops are found, and how many false alarms the budget really costs.
 
-    Example: `barometer simulate --seeds 100`
+    With --report, try the promises of all detectors on worlds whose truth is known, and write what came out as Markdown.
+
+    Example: `barometer simulate --seeds 100`, `barometer simulate --report deploy/docs/alarms.md --seed 1`
     """
+    if report is not None:
+        from deploy.simulation import report as reporting
+
+        with Told(Console(stderr=True)).step("worlds", reporting.count(quick=quick)) as step:
+            reporting.write(report, seed, quick=quick, step=step)
+        return 0
     from deploy.demo import simulate as simulating
 
     return simulating.run(seeds=seeds, first_seed=first, json_=json_)

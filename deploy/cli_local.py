@@ -97,7 +97,7 @@ def demo(
 def _where(stack: Stack) -> str:
     found = stack.endpoints
     return (
-        f"\nup: gateway {found['gateway']}  card page {found['gateway']}/c/lyon  ClickHouse {found['clickhouse_http']}"
+        f"\nup: gateway {found['gateway']}  card page {found['gateway']}/c/lyon  alarms {found['console']}  ClickHouse {found['clickhouse_http']}"
         f"\n    keys, passwords and pids: {stack.settings.data_dir}/endpoints.json   logs: {found['logs']}"
         "\n    Ctrl-C ends everything"
     )

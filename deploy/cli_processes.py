@@ -52,3 +52,29 @@ def gate() -> int:
     Example: `barometer gate`
     """
     return wiring.gate(load(os.environ))
+
+
+def recount(
+    *, once: Annotated[bool, Parameter(negative="", help="up to where the judge stands now, then end")] = False
+) -> int:
+    """Revise the readings whose windows answers changed that came too late for the judge, from the stored tallies.
+
+    Example: `barometer recount --once`
+    """
+    return wiring.recount(load(os.environ), once=once)
+
+
+def notify() -> int:
+    """Tell alarms to Alertmanager, a signed webhook and by e-mail, each as far as the settings name it.
+
+    Example: `BAROMETER_ALERTMANAGER_URL=http://localhost:9093 barometer notify`
+    """
+    return wiring.notify(load(os.environ))
+
+
+def console() -> int:
+    """Show alarms to operators and take their decisions: pages in French and English, and JSON under /v1.
+
+    Example: `BAROMETER_CONSOLE_PORT=8090 barometer console`
+    """
+    return wiring.console(load(os.environ))

@@ -1,4 +1,4 @@
-"""Commands for people who watch: doctor, alarms, rejected, topics, config, endpoints, query."""
+"""Commands for people who watch: doctor, rejected, topics, config, endpoints, query."""
 
 import json
 import os
@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from deploy import alarms as alarm_commands
 from deploy import topics as topic_commands
 from deploy import wiring
 from deploy.cli_options import DataDir, Json, located, settings_of
@@ -24,10 +23,6 @@ from sinks import queries
 
 WIDE = 240
 
-alarms = cyclopts.App(
-    name="alarms",
-    help="List alarms, end one by hand, renew the baselines they compare with.",
-)
 rejected = cyclopts.App(name="rejected", help="What could not become an event, and why.")
 topics = cyclopts.App(name="topics", help="Create and describe the topics.")
 config = cyclopts.App(name="config", help="The settings in force.")
@@ -92,56 +87,6 @@ def doctor(
     ]
     _show(rows, "doctor", as_json=json_)
     return 0 if all(one.ok for one in findings) else 1
-
-
-@alarms.command(name="list")
-def list_alarms(
-    *,
-    all_: Annotated[bool, Parameter(name="--all", negative="", help="resolved ones too")] = False,
-    json_: Json = False,
-    data_dir: DataDir = None,
-) -> int:
-    """List the open alarms with their evidence. Example: `barometer alarms list --all`"""
-    _show(queries.alarms(wiring.clickhouse(located(data_dir)), only_open=not all_), "alarms", as_json=json_)
-    return 0
-
-
-@alarms.command
-def renew(
-    *,
-    note: str = "",
-    from_pane: Annotated[
-        int | None,
-        Parameter(help="pane end in ms before which it applies (default: the next)"),
-    ] = None,
-    timeout_s: float = 60.0,
-    data_dir: DataDir = None,
-) -> int:
-    """Learn the baselines anew from the quiet past and share the budget among the keys that have one.
-
-    Example: `barometer alarms renew --note "after the summer"`
-    """
-    pane = alarm_commands.renew(
-        located(data_dir),
-        author=_author(),
-        note=note,
-        from_pane=from_pane,
-        timeout_s=timeout_s,
-    )
-    print(f"renewed; in force from pane {pane}" if pane is not None else "written; it applies at its pane")
-    return 0
-
-
-@alarms.command
-def resolve(alarm_id: str, *, note: str = "", timeout_s: float = 60.0, data_dir: DataDir = None) -> int:
-    """End an alarm by hand; its note stays in the history. Example: `barometer alarms resolve 3f2a... --note "mended"`"""
-    alarm_commands.resolve(located(data_dir), alarm_id, author=_author(), note=note, timeout_s=timeout_s)
-    print("resolved")
-    return 0
-
-
-def _author() -> str:
-    return os.environ.get("USER", "operator")
 
 
 @rejected.command(name="list")

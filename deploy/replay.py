@@ -105,7 +105,7 @@ def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = 
 
 async def _clean_pass(settings: Settings, position: Position, tell: Tell) -> tuple[Report, Said]:
     report, clean = Report(), Said()
-    catalogue = load(settings.catalogue)
+    catalogue = load(settings.catalogue, pane_ms=settings.pane_ms)
     found = find_topics(settings.kafka_bootstrap, [settings.topic_prefix + one.name for one in (TALLIES, *SOURCES)])
     log = TopicPartition(settings.topic_prefix + TALLIES.name, 0)
     settings = await _as_judged(settings, log, position)

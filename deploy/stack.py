@@ -22,7 +22,7 @@ from deploy.engines.local import EnginePorts, LocalEngines, write_json
 from deploy.engines.ports import LOOPBACK, Ports
 from deploy.engines.supervisor import Child, ChildSpec, stop_all
 from deploy.located import ENDPOINTS
-from schemas.settings import Settings, check, keys_of, to_environ
+from schemas.settings import Settings, check, keys_of, notified, to_environ
 from sinks.access import BI_GRANTS, BI_TEXT_GRANTS
 from sinks.migrate import migrate
 
@@ -35,7 +35,10 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
     "judge": ("worker", "--stage", "judge"),
     "sink": ("sink",),
     "gate": ("gate",),
+    "recount": ("recount",),
     "gateway": ("gateway",),
+    "console": ("console",),
+    "notify": ("notify",),
 }
 SHARED = (
     "data_dir", "catalogue", "topic_prefix", "clickhouse_database", "pane_ms", "provisional_step_ms", "pseudonym_key",
@@ -127,14 +130,18 @@ class Stack:
                 write_keys=self.settings.write_keys or f"local:{self.folder.secret('write_key')}",
                 pseudonym_key=self.settings.pseudonym_key or self.folder.secret("pseudonym_key"),
                 gateway_port=self._ports.take(self.settings.gateway_port),
+                console_port=self._ports.take(self.settings.console_port),
             )
         )
 
     def _start_processes(self) -> None:
         logs = self.folder.folder("logs")
         for name, command in PROCESSES.items():
-            port = self.settings.gateway_port if name == "gateway" else self._ports.take(FIRST_OPS_PORT)
-            own = msgspec.structs.replace(self.settings, ops_port=0 if name == "gateway" else port)
+            if name == "notify" and not notified(self.settings):
+                continue
+            serving = {"gateway": self.settings.gateway_port, "console": self.settings.console_port}
+            port = serving.get(name) or self._ports.take(FIRST_OPS_PORT)
+            own = msgspec.structs.replace(self.settings, ops_port=0 if name in serving else port)
             url = f"http://{LOOPBACK}:{port}"
             self.endpoints.setdefault("metrics", {})[name] = f"{url}/metrics"
             self._children[name] = Child(
@@ -165,6 +172,7 @@ class Stack:
         host, _, port = host_port.partition(":")
         self.endpoints |= {
             "gateway": f"http://{LOOPBACK}:{settings.gateway_port}",
+            "console": f"http://{LOOPBACK}:{settings.console_port}",
             "write_key": next(iter(keys_of(settings))),
             "kafka": settings.kafka_bootstrap,
             "clickhouse_http": settings.clickhouse_http_url,

@@ -19,7 +19,7 @@ from schemas.catalogue import Catalogue
 from schemas.clock import system_clock
 from schemas.errors import BarometerError, SettingsError, UnavailableError, UsageError
 from schemas.readiness import Readiness
-from schemas.settings import Settings
+from schemas.settings import Settings, notified
 from schemas.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def catalogue(settings: Settings, path: Path | None = None) -> Catalogue:
     """Return the metric catalogue: the file given, else that of the settings, else the packaged one."""
-    return catalogues.load(str(path) if path is not None else settings.catalogue)
+    return catalogues.load(str(path) if path is not None else settings.catalogue, pane_ms=settings.pane_ms)
 
 
 def clickhouse(settings: Settings) -> "Client":
@@ -167,6 +167,53 @@ def gate(settings: Settings) -> int:
         settings,
         "gate",
         lambda telemetry, readiness: _until_asked(lambda stop: run_gate(settings, telemetry, readiness, stop=stop)),
+    )
+
+
+def recount(settings: Settings, *, once: bool = False) -> int:
+    """Run the recount of windows that the judge no longer holds."""
+    from sinks.recounting import run_recount
+    from streams.core.values import value_of
+
+    _needs(settings, "kafka_bootstrap", "clickhouse_url")
+    known = catalogue(settings)
+    return _process(
+        settings,
+        "recount",
+        lambda telemetry, readiness: _until_asked(
+            lambda stop: run_recount(settings, known, value_of, telemetry, readiness, stop=stop, once=once)
+        ),
+    )
+
+
+def notify(settings: Settings) -> int:
+    """Tell alarms to the receivers that the settings name."""
+    from sinks.notifying.notifier import run_notify
+
+    _needs(settings, "kafka_bootstrap")
+    if not notified(settings):
+        raise SettingsError(
+            "setting_missing",
+            "no receiver of alarms is named",
+            "set BAROMETER_ALERTMANAGER_URL, BAROMETER_NOTIFY_WEBHOOK_URL or BAROMETER_NOTIFY_SMTP_URL",
+        )
+    return _process(
+        settings,
+        "notify",
+        lambda telemetry, readiness: _until_asked(lambda stop: run_notify(settings, telemetry, readiness, stop=stop)),
+    )
+
+
+def console(settings: Settings) -> int:
+    """Run the operators' console; its metrics and health are served by itself."""
+    from deploy.console import run_console
+
+    _needs(settings, "kafka_bootstrap", "clickhouse_url")
+    logs.configure("console", settings.log_level)
+    telemetry = Telemetry()
+    telemetry.set("build_info", 1, version=version("barometer"), process="console")
+    return run_console(
+        settings, catalogue=catalogue(settings), clock=system_clock, telemetry=telemetry, readiness=Readiness()
     )
 
 

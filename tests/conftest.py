@@ -20,7 +20,7 @@ from deploy.engines.ports import Ports
 TEST_PORTS = EnginePorts(kafka=21_092, kafka_controller=21_192, clickhouse_native=21_000, clickhouse_http=21_123)
 EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
 SHARED = "BAROMETER_TEST_ENGINES"
-LONG = ("streams/tally/", "sinks/test_sinking", "streams/judge/", "test_simulate", "faults/", "end_to_end/")
+LONG = ("streams/tally/", "sinks/test_sinking", "streams/judge/", "test_simulate", "faults/", "end_to_end/", "notifying/test_notifier")
 
 
 # A law is broken by a value, never by a slow machine.

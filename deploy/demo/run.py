@@ -1,4 +1,4 @@
-"""The demonstration against a running stack: import a month, renew the baselines, live through a day, check what came out."""
+"""The demonstration against a running stack: import a month, arm the rules, live through a day, check what came out."""
 
 import asyncio
 import json
@@ -13,6 +13,9 @@ from rich.console import Console
 
 from deploy import alarms as decisions
 from deploy import wiring
+from deploy.alarms import By
+from deploy.arming import refusal, tried
+from deploy.backtesting import Source
 from deploy.demo import outcome as outcomes
 from deploy.demo.files import HistoryFile, write_history
 from deploy.demo.live import Sent, send_day
@@ -23,14 +26,15 @@ from deploy.demo.show import show
 from deploy.progress import Told
 from deploy.settle import settle
 from schemas.clock import Clock, system_clock
-from schemas.errors import UnavailableError
+from schemas.errors import BarometerError, UnavailableError
+from schemas.rules import IMMEDIATE
 from schemas.settings import Settings
 from schemas.windows import DAY_MS
 from sinks import clickhouse
 from sinks.accounting import recount_repeats
 
 SETTLE_TIMEOUT_S = 180.0
-RENEW_TIMEOUT_S = 30.0
+ARM_TIMEOUT_S = 30.0
 ARMED_TIMEOUT_S = 30.0
 POLL_S = 0.2
 ARMED = 'barometer_detector_armed_keys{rule="satisfaction_drop"} '
@@ -123,19 +127,32 @@ def _judged(settings: Settings, pane: int, told: Told) -> None:
 
 
 def _armed(endpoints: Mapping[str, Any], settings: Settings, told: Told, shops: int) -> None:
-    """Renew the baselines from the imported days and wait until every shop's detector is armed."""
-    decisions.renew(
-        settings, author="demo", note="baselines of the imported month", from_pane=None, timeout_s=RENEW_TIMEOUT_S
-    )
+    """Arm every rule with statistics as an operator would: backtest over the imported month, then the command.
+
+    The month was imported at once, so its events count as if they had come live. Returns when every shop is watched.
+    """
+    catalogue = wiring.catalogue(settings)
+    for rule in catalogue.alarm:
+        if rule.kind in IMMEDIATE:
+            continue
+        report = tried(rule, Source(until=system_clock(), as_live=True), catalogue, settings)
+        why = refusal(report, force=False, note="")
+        if why:
+            raise BarometerError("not_armed", why, "the generator or the detector has changed: see make simulate")
+        decisions.arm(settings, rule, report.summary(), By("demo", "after its backtest"), timeout_s=ARM_TIMEOUT_S)
+        told.say(
+            f"{rule.name}: {report.alarms} alarms in {report.weeks:.1f} weeks of the imported month"
+            f" (budget {rule.budget_per_week:g} a week): armed"
+        )
     deadline = time.monotonic() + ARMED_TIMEOUT_S
     url, armed = endpoints["metrics"]["judge"], 0.0
     while armed < shops:
         if time.monotonic() > deadline:
-            raise UnavailableError("not_armed", f"{armed:.0f} of {shops} shops are armed", "see the judge's log")
+            raise UnavailableError("not_armed", f"{armed:.0f} of {shops} shops are watched", "see the judge's log")
         lines = httpx.get(url).raise_for_status().text.splitlines()
         armed = next((float(line.removeprefix(ARMED)) for line in lines if line.startswith(ARMED)), 0.0)
         time.sleep(POLL_S)
-    told.say(f"baselines renewed: the drop alarm is armed at {shops} shops")
+    told.say(f"the drop alarm watches {shops} shops")
 
 
 def _live_day(endpoints: Mapping[str, Any], played: Month, seed: int, clock: Clock, told: Told) -> Sent:

@@ -24,8 +24,9 @@ from deploy.demo.answers import BAD_SHARE
 from deploy.demo.generate import ANCHOR_MS, LIVE_FROM_DAY, RealTime, real_time
 from deploy.demo.shops import shops_of
 from schemas import catalogue as catalogues
-from schemas.catalogue import BaselineKind, Catalogue, RuleKind
+from schemas.catalogue import Catalogue
 from schemas.outputs import AlarmState, AlarmTransition
+from schemas.rules import BaselineKind, Rule, RuleKind
 from schemas.windows import HOUR_MS, WEEK_MS
 
 PANE_MS = 10_000
@@ -114,7 +115,7 @@ def fixed(packaged: Catalogue, budget_per_week: float | None) -> Catalogue:
     )
 
 
-def _drops(catalogue: Catalogue) -> list[catalogues.Rule]:
+def _drops(catalogue: Catalogue) -> list[Rule]:
     return [rule for rule in catalogue.alarm if rule.kind is RuleKind.DROP]
 
 

@@ -9,12 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploy.backtest import Backtest, alarms_of, backtest, commands_of, run
+from deploy.backtest import Backtest, alarms_of, backtest
+from deploy.backtest_commands import commands_of
+from deploy.backtesting import Source
+from deploy.cli_backtest import run
 from deploy.demo.generate import real_time
 from deploy.demo.shops import shops_of
-from schemas.catalogue import BaselineKind, load
+from schemas.catalogue import load
 from schemas.errors import UsageError
 from schemas.outputs import AlarmState, AlarmTransition, DecisionKind, Reading
+from schemas.rules import BaselineKind
 from schemas.settings import Settings
 from schemas.windows import DAY_MS, HOUR_MS
 
@@ -174,12 +178,9 @@ def test_a_bad_line_is_named_and_its_neighbours_count(line: str | bytes, reason:
 def ran(tmp_path: Path, text: str, commands: str | None = None) -> tuple[int, list[Any], str]:
     file, out, tell = tmp_path / "events.jsonl", io.StringIO(), io.StringIO()
     file.write_text(text)
-    if commands is not None:
-        (tmp_path / "commands").write_text(commands)
-    code = run(
-        file, catalogue=FIXED, commands=tmp_path / "commands" if commands is not None else None, until=None, alarms_only=False,
-        pane_ms=PANE, provisional_step_ms=60_000, settings=Settings(), out=out, tell=tell,
-    )  # fmt: skip
+    given = commands_of(commands.splitlines()) if commands is not None else []
+    source = Source(file=file)
+    code = run(source, catalogue=FIXED, commands=given, pane_ms=PANE, settings=Settings(), out=out, tell=tell)
     return code, [json.loads(line) for line in out.getvalue().splitlines()], tell.getvalue()
 
 
@@ -212,7 +213,17 @@ def test_commands_are_read_in_both_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['{"command": "dance"}', "{", '{"command": "adopt"}', '{"command": "renew", "from": 1}', "[]"]
+    "line",
+    [
+        '{"command": "dance"}',
+        "{",
+        '{"command": "adopt"}',
+        '{"command": "renew", "from": 1}',
+        "[]",
+        '{"command": "rebase", "rule": "r", "key": "k"}',
+        '{"command": "ack"}',
+        '{"command": "renew", "key": "k"}',
+    ],
 )
 def test_a_bad_command_is_refused_by_line(line: str) -> None:
     with pytest.raises(UsageError, match="line 2"):
@@ -222,6 +233,41 @@ def test_a_bad_command_is_refused_by_line(line: str) -> None:
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         run(
-            tmp_path / "none", catalogue=CATALOGUE, commands=None, until=None, alarms_only=True, pane_ms=PANE,
-            provisional_step_ms=PANE, settings=Settings(), out=io.StringIO(), tell=io.StringIO(),
+            Source(file=tmp_path / "none"), catalogue=CATALOGUE, commands=[], alarms_only=True, pane_ms=PANE,
+            settings=Settings(), out=io.StringIO(), tell=io.StringIO(),
         )  # fmt: skip
+
+
+def test_every_command_of_an_operator_may_stand_in_the_file() -> None:
+    lines = [
+        '{"command": "ack", "alarm_id": "a", "note": "mine"}', '{"command": "note", "alarm_id": "a", "note": "n"}',
+        '{"command": "resolve", "alarm_id": "a"}', '{"command": "arm", "rule": "r"}', '{"command": "disarm", "rule": "r"}',
+        '{"command": "silence", "rule": "r", "until": "2024-10-04T00:00:00Z"}',
+        '{"command": "rebase", "rule": "r", "key": "k", "note": "new till"}',
+    ]  # fmt: skip
+    found = commands_of(lines)
+    assert [str(one.kind) for one in found] == ["ack", "note", "resolve", "arm", "disarm", "silence", "rebase"]
+    assert found[0].body == {"alarm_id": "a"} and found[0].note == "mine"
+    assert found[5].body == {"rule": "r", "key": "", "until": 1_728_000_000_000}
+
+
+def test_events_may_come_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(6)
+    events = [event(number, START + rng.randrange(HOUR_MS), rng.randrange(1, 6)) for number in range(200)]
+    events.append(event(900, START + 600_000, kind="dispute"))
+    commands = commands_of([json.dumps({"command": "renew", "from_pane": START + HOUR_MS // 2})])
+    whole = said(events, commands=commands)
+    for size in (1, 7):
+        monkeypatch.setattr("deploy.backtest.CHUNK", size)
+        assert said(events, commands=commands) == whole
+
+
+def test_a_rule_named_by_an_arm_command_is_armed_in_its_present_definition() -> None:
+    good = [event(number, START + number) for number in range(30)]
+    bad = [event(100 + number, START + HOUR_MS + number * PANE, 1) for number in range(30)]
+    at = {"from_pane": START + HOUR_MS}
+    renew = {"command": "renew", **at}
+    disarm, arm = ({"command": word, "rule": "satisfaction_drop", **at} for word in ("disarm", "arm"))
+    for given, opens in (([renew], 1), ([renew, disarm], 0), ([renew, disarm, arm], 1)):
+        found = alarms_of(good + bad, FIXED, decisions=commands_of(map(json.dumps, given)), pane_ms=PANE)
+        assert [one.state for one in found] == [AlarmState.OPEN] * opens

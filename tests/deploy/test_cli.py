@@ -31,8 +31,16 @@ def test_the_list_of_commands_tells_what_each_is_for() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *(name for name, where, _ in COMMANDS if "cli_watch:" not in where or name in {"doctor", "endpoints", "query"}),
-        "alarms list", "alarms renew", "alarms resolve", "rejected list", "rejected show", "topics apply",
+        *(
+            name
+            for name, where, _ in COMMANDS
+            if ("cli_watch:" not in where and name != "alarms") or name in {"doctor", "endpoints", "query"}
+        ),
+        *(
+            f"alarms {name}"
+            for name in ("list", "show", "ack", "note", "resolve", "silence", "arm", "disarm", "rebase", "renew", "watch")
+        ),
+        "rejected list", "rejected show", "topics apply",
         "topics describe", "config show", "config check",
     ],
 )  # fmt: skip
@@ -50,6 +58,10 @@ def test_every_command_shows_an_example(command: str) -> None:
         (["config", "show"], {"BAROMETER_NOPE": "1"}, "BAROMETER_NOPE"),
         (["gateway"], {}, "BAROMETER_KAFKA_BOOTSTRAP"),
         (["backtest", "/nowhere.jsonl"], {}, "/nowhere.jsonl"),
+        (["backtest"], {}, "--from-clickhouse"),
+        (["alarms", "silence", "dispute", "--for", "long", "--data-dir", "/nowhere"], {}, "barometer up"),
+        (["alarms", "rebase", "satisfaction_drop", "lyon"], {}, "--note"),
+        (["console"], {"BAROMETER_CONSOLE_HOST": "0.0.0.0"}, "BAROMETER_CONSOLE_TOKEN"),
     ],
 )
 def test_a_wrong_call_is_exit_code_2_and_names_the_culprit(

@@ -78,7 +78,9 @@ def judged(
     alarms_only: bool = False,
 ) -> tuple[list[dict[str, Any]], list[AlarmTransition]]:
     """Return readings, as rows, and transitions of the engine up to pane `until`."""
-    engine = Engine(catalogue, pane_ms=pane_ms, provisional_step_ms=PROVISIONAL_STEP_MS, alarms_only=alarms_only)
+    engine = Engine(
+        catalogue, pane_ms=pane_ms, provisional_step_ms=PROVISIONAL_STEP_MS, alarms_only=alarms_only, armed=True
+    )
     out: list[Output] = []
     waiting = sorted(decisions, key=lambda one: one.from_pane or 0)
     for pane in sorted(cells):

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from deploy import alarms
+from deploy import alarms, wiring
 from deploy.engines.local import Endpoints
 from deploy.positions import Positions
 from deploy.replay import replay
 from deploy.settle import settle
 from deploy.stack import Stack
+from schemas.rules import IMMEDIATE
 from schemas.settings import Settings
 from sinks import clickhouse
 from sinks.accounting import conservation
@@ -57,11 +58,13 @@ def stack(engines: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def armed(stack: Stack, rng: Random) -> set[str]:
-    """Send old answers through the history lane and renew the baselines; return the ids sent."""
+    """Send old answers through the history lane and arm the rules; return the ids sent."""
     past = [event(rng, shop, 0.1, old=True) for shop in SHOPS for _ in range(LEARNED)]
     send_all(stack.endpoints["gateway"], stack.endpoints["write_key"], past)
     settled(stack)
-    alarms.renew(stack.settings, author="faults", note="", from_pane=None, timeout_s=60)
+    for rule in wiring.catalogue(stack.settings).alarm:
+        if rule.kind not in IMMEDIATE:
+            alarms.arm(stack.settings, rule, {}, alarms.By("faults"))
     return {one["id"] for one in past}
 
 

@@ -1,6 +1,7 @@
 """What is remembered of customers is a function of the log: not of batches, restarts or what a process held."""
 
 import itertools
+import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,19 @@ from streams.core.kinds.response_quantile import still_open
 from streams.core.merging import merged
 from streams.core.recall import Recall
 from streams.core.tally import TallyState
+from tests.streams.conftest import make_record
 from tests.streams.core.naive_memory import remembered_cells
-from tests.streams.core.recall.conftest import CATALOGUE, METRICS, PANE_MS, counted_events, log_of, run_of, tally_at
+from tests.streams.core.recall.conftest import (
+    CATALOGUE,
+    METRICS,
+    PANE_MS,
+    START_MS,
+    counted_events,
+    log_of,
+    run_of,
+    said,
+    tally_at,
+)
 
 
 def encoded(found):
@@ -23,7 +35,7 @@ def encoded(found):
 
 
 @given(seed=st.integers(0, 2**32), live=st.booleans(), ends=st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_what_is_counted_up_to_any_pane_equals_a_recount_of_all_that_arrived(seed, live, ends):
     records = log_of(seed, size=60)
     found = tally_at(live=live).feed(run_of(records))
@@ -60,7 +72,7 @@ def test_blocks_do_not_depend_on_batches(seed, cuts):
 
 
 @given(seed=st.integers(0, 2**32), at=st.integers(0, 10**6), live=st.booleans(), only=st.sampled_from([None, *METRICS]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_restart_at_any_block_gives_the_same_blocks_from_the_span_of_the_memory(seed, at, live, only):
     records = log_of(seed, size=60)
     catalogue = CATALOGUE if only is None else Catalogue(metric=[only])
@@ -100,3 +112,34 @@ def test_where_nothing_is_remembered_nothing_counts():
     kinds = {metric.identity: metric.kind for metric in CATALOGUE.metric}
     remembering = {MetricKind.RESPONSE, MetricKind.RESPONSE_QUANTILE, MetricKind.REPEAT}
     assert not remembering & {kinds[series.metric] for series in found.series}
+
+
+def test_a_restart_knows_an_answer_that_came_before_a_message_that_is_still_remembered():
+    human = {"backfill": False, "second_hand": False, "probe": False, "non_human": False, "reason": None}
+    about = {
+        "channel": "email",
+        "subject": "ann",
+        "conversation_ref": "x",
+        "corrects": None,
+        "retract": False,
+        "traits": human,
+    }
+    dice = random.Random(1)
+    told = [
+        (0, said(dice, START_MS, kind="reply", direction="out", **about, occurred_at=START_MS + 14_500)),
+        (14_000, said(dice, START_MS + 14_000, kind="question", direction="in", **about, occurred_at=START_MS + 14_000)),
+        (28_000, None),
+        (28_500, said(dice, START_MS + 28_500, kind="reply", direction="out", **about, occurred_at=START_MS + 28_500)),
+        (40_000, None),
+    ]  # fmt: skip
+    records = [make_record(n, value, START_MS + at) for n, (at, value) in enumerate(told)]
+    catalogue = Catalogue(metric=[CATALOGUE.named("in_time")])
+    whole = tally_at(catalogue=catalogue).feed(run_of(records))
+    before = next(i for i, one in enumerate(whole) if one.next_offset == 2 and one.to_pane >= START_MS + 27_000)
+    tally = tally_at(
+        TallyState(to=whole[before].to_pane, arrived=whole[before].arrived_ms, next_offset=2), catalogue=catalogue
+    )
+    needed = [one for one in records[:2] if one.timestamp >= whole[before].arrived_ms - tally.reach_ms]
+    tally.remember(run_of(needed))
+    assert encoded(whole[before + 1 :]) == encoded(tally.feed(run_of(records[2:])))
+    assert {1} == {row.bin for block in whole for row in block.cells.rows()}
