@@ -81,6 +81,11 @@ class NativeLines:
             timed, source=SOURCE, received_at=arrived, pseudonyms=self._pseudonyms, scales=self._scales,
             new_id=lambda: natural_id(SOURCE, f"line {number}"),
         )  # fmt: skip
+        if event.corrects is not None:
+            raise InvalidEventError(
+                "corrections_need_the_store", "corrects", "a file does not say which version stands",
+                "write the event as it is now, or use --from-clickhouse",
+            )  # fmt: skip
         return Arrival(event=event, arrived_at=arrived, lane=timed.lane)
 
 

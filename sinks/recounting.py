@@ -41,17 +41,28 @@ class Valued(Protocol):
     """What a metric makes of counts; streams/core/values.py has it."""
 
     @property
-    def value(self) -> float | None: ...
+    def value(self) -> float | None:
+        """Return the value; None: no data."""
+
     @property
-    def lo(self) -> float | None: ...
+    def lo(self) -> float | None:
+        """Return its lower bound."""
+
     @property
-    def hi(self) -> float | None: ...
+    def hi(self) -> float | None:
+        """Return its upper bound."""
+
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """Return the number of answers."""
+
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """Return how the interval was made."""
+
     @property
-    def quality(self) -> Quality: ...
+    def quality(self) -> Quality:
+        """Return whether the value may be shown."""
 
 
 ValueOf = Callable[[Metric, Mapping[int, int], int], Valued]

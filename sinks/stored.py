@@ -16,12 +16,22 @@ COLUMNS = (
     "non_human", "trait_reason",
 )  # fmt: skip
 _TIMES = ("occurred_at", "received_at", "order_promised_at", "order_delivered_at")
-SELECTED = ", ".join(f"toUnixTimestamp64Milli({one}) AS {one}__ms" if one in _TIMES else one for one in COLUMNS)
-"""What a query selects so that `event_of` can read its rows: times as epoch ms."""
+_WORDS = ("text", "text_ciphertext")
+
+
+def selected(*, texts: bool = True) -> str:
+    """Return what a query selects so that `event_of` can read its rows: times as epoch ms; without texts they are empty."""
+    return ", ".join(_selected(name, texts=texts) for name in COLUMNS)
+
+
+def _selected(name: str, *, texts: bool) -> str:
+    if name in _TIMES:
+        return f"toUnixTimestamp64Milli({name}) AS {name}__ms"
+    return name if texts or name not in _WORDS else f"'' AS {name}__none"
 
 
 def event_of(row: Sequence[Any]) -> FeedbackEvent:
-    """Return the event of a row of SELECTED."""
+    """Return the event of a row that a query of `selected` gave."""
     at = dict(zip(COLUMNS, row, strict=True))
     return FeedbackEvent(
         event_id=at["event_id"],
@@ -99,7 +109,7 @@ def versions(client: Client, targets: Sequence[str]) -> dict[str, list[FeedbackE
     """Return target id -> the event of that id and all that corrects it, in the order in which they were admitted."""
     out: dict[str, list[FeedbackEvent]] = {one: [] for one in targets}
     rows = client.execute(
-        f"SELECT {SELECTED} FROM feedback_events WHERE event_id IN %(ids)s OR corrects IN %(ids)s"
+        f"SELECT {selected()} FROM feedback_events WHERE event_id IN %(ids)s OR corrects IN %(ids)s"
         " ORDER BY corrects != '', arrived_at, offset",
         {"ids": tuple(targets)},
         settings={"max_query_size": 1 << 26},

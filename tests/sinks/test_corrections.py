@@ -13,7 +13,7 @@ from schemas.event import Answer, Channel, FeedbackEvent, to_record
 from schemas.topics import HISTORY, LIVE
 from sinks.accounting import conservation
 from sinks.corrections import applied, rounds, standing
-from sinks.stored import SELECTED, event_of, versions
+from sinks.stored import event_of, selected, versions
 from streams.core.counting import count_events, frame_of
 from tests.sinks.conftest import Stand, event, publish_events, wait_for, wire
 from tests.sinks.test_gate import tick_all
@@ -113,7 +113,7 @@ def test_gate_applies_corrections_once_through_kills_and_repeats(stand: Stand) -
     stand.start("gate")
     wait_for(lambda: stand.count("count() FROM rejected_events WHERE stage = 'gate'") >= 2)
     wait_for(lambda: conservation(stand.settings).holds)
-    rows = stand.client.execute(f"SELECT {SELECTED} FROM feedback_events")
+    rows = stand.client.execute(f"SELECT {selected()} FROM feedback_events")
     stored = [event_of(row) for row in rows]
     assert len(stored) == len({one.event_id for one in stored}) == 4 + 2 + 2 + 1 + 2
     assert csat_bins(stored) == Counter({5: 1, 2: 1, 1: 1})

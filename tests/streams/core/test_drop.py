@@ -10,10 +10,10 @@ from schemas.catalogue import Catalogue, load
 from schemas.outputs import AlarmState, AlarmTransition, Decision, DecisionKind
 from schemas.rules import BaselineKind, Rule
 from schemas.windows import DAY_MS, WEEK_MS
-from streams.core.engine import Engine
-from streams.core.intervals import wilson_upper
 from streams.core.detectors.likelihood import Bernoulli
 from streams.core.detectors.weighted import Ratio, Weighted, weight
+from streams.core.engine import Engine
+from streams.core.intervals import wilson_upper
 
 PANE = 10_000
 START = 20_000 * DAY_MS

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from streams.core.counting import count_events, frame_of
 from schemas.metrics import whole_weights
+from streams.core.counting import count_events, frame_of
 from streams.core.values import value_of
 from tests.streams.core.kinds.conftest import (
     adjusted,
