@@ -27,6 +27,7 @@ def test_answers_and_repeats_after_a_kill_meet_the_messages_before_it(installati
         installation.send(producer, _said(event_maker, dice, number))
     producer.flush()
     first = installation.start()
+    installation.wait(lambda: installation.assigned(first), "assigned")
     _wait_settled(installation)
     first.kill()
     assert -signal.SIGKILL == first.wait()
