@@ -9,10 +9,11 @@ long as there is none. So what is known at the end of a pane is a function of wh
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.arrival import pane_of
@@ -23,11 +24,12 @@ from streams.core.canonical import Ints
 from streams.core.columns import RECALL, STILL_OPEN, Columns
 from streams.core.counting import count_events
 from streams.core.counting_plan import Group
-from streams.core.frame import frame_of
-from streams.core.merging import merged
+from streams.core.frame import FRAME_SCHEMA
 
 REPLY = "reply"
-_PLAIN = {"backfill": False, "second_hand": False, "probe": False, "non_human": False, "reason": None}
+_ARROW = pl.DataFrame(schema=FRAME_SCHEMA).to_arrow().schema
+STALE = 1 << 62
+"""When received, of what no detector shall read: too late for any."""
 Key = tuple[str, str, str]
 """Channel, customer, conversation."""
 
@@ -38,14 +40,33 @@ class _Reply(NamedTuple):
     occurred: int
 
 
+class _Told(NamedTuple):
+    """What of a message is counted; the fields are columns of a frame."""
+
+    channel: str
+    touchpoint: str | None
+    product: str | None
+    attributes: Sequence[Mapping[str, str]]
+    occurred_at: int
+    received_at: int
+
+
+class _Row(NamedTuple):
+    """What is said of a message, or taken back."""
+
+    told: _Told
+    waited: int | None
+    retract: bool = False
+
+
 class _Message:
     """A message; `waited` is None without a reply, `said` what its cells say: None, a waiting time or STILL_OPEN."""
 
-    __slots__ = ("arrived", "due", "event", "occurred", "pane", "said", "waited")
+    __slots__ = ("arrived", "due", "occurred", "pane", "said", "told", "waited")
 
-    def __init__(self, arrived: int, pane: int, due: int, event: Mapping[str, Any]) -> None:
-        self.arrived, self.pane, self.due, self.event = arrived, pane, due, event
-        self.occurred: int = event["occurred_at"]
+    def __init__(self, arrived: int, pane: int, due: int, told: _Told) -> None:
+        self.arrived, self.pane, self.due, self.told = arrived, pane, due, told
+        self.occurred = told.occurred_at
         self.waited: int | None = None
         self.said: int | None = None
 
@@ -116,21 +137,20 @@ class Responses:
             pane = pane_of(now, self._pane_ms)
             one: _Message | _Reply
             if asked[at]:
-                event = {
-                    "channel": channel, "occurred_at": happened, "received_at": received[at],
-                    "touchpoint": places.titles[places.code[row]], "product": products.titles[products.code[row]],
-                    "attributes": self._attributes_of(columns, row),
-                }  # fmt: skip
+                told = _Told(
+                    channel, places.titles[places.code[row]], products.titles[products.code[row]],
+                    self._attributes_of(columns, row) if self._attributes else (), happened, received[at],
+                )  # fmt: skip
                 due = max(pane, pane_of(min(happened, now) + self._target_ms, self._pane_ms))
-                one = _Message(now, pane, due, event)
+                one = _Message(now, pane, due, told)
             else:
                 one = _Reply(now, pane, happened)
             self._unread.append(((channel, subject, conversation), one))
 
-    def _attributes_of(self, columns: Columns, row: int) -> dict[str, str]:
+    def _attributes_of(self, columns: Columns, row: int) -> Sequence[Mapping[str, str]]:
         found = ((name, columns.attribute(name)) for name in self._attributes)
         held = ((name, one.titles[one.code[row]]) for name, one in found)
-        return {name: value for name, value in held if value is not None}
+        return [{"key": name, "value": value} for name, value in held if value is not None]
 
     def begin(self, pane: int) -> None:
         """Take what was kept as said already, up to a pane that is closed."""
@@ -150,18 +170,18 @@ class Responses:
 
         Only the first that is said of a message is fresh: what was heard of it later corrects the past.
         """
-        news: list[dict[str, Any]] = []
-        revised: list[dict[str, Any]] = []
+        rows: list[_Row] = []
         for message in self._changed(pane):
             known = message.known(pane)
             if known == message.said:
                 continue
             if message.said is None:
-                news.append(_row(message, known))
+                rows.append(_Row(message.told, known))
             else:
-                revised += [_row(message, message.said, retract=True), _row(message, known)]
+                stale = message.told._replace(received_at=STALE)
+                rows += [_Row(stale, message.said, retract=True), _Row(stale, known)]
             message.said = known
-        return merged([self._counted(news, live=live), self._counted(revised, live=False)])
+        return self._counted(rows, live=live)
 
     def _changed(self, pane: int) -> list[_Message]:
         """Take what arrived up to the end of a pane; return the messages of which more may be known, each once."""
@@ -206,16 +226,17 @@ class Responses:
             if not held.messages and not held.replies:
                 del self._conversations[key]
 
-    def _counted(self, rows: Sequence[Mapping[str, Any]], *, live: bool) -> Cells:
+    def _counted(self, rows: Sequence[_Row], *, live: bool) -> Cells:
+        """Count rows as events: a frame of what the metrics and their dimensions read."""
         if not rows:
             return EMPTY
-        waited = pl.Series([one["waited"] for one in rows], dtype=pl.Int64)
-        frame = frame_of(rows).with_columns(waited.alias(name) for name in self._columns)
+        told, waited, retract = zip(*rows, strict=True)
+        columns = dict(zip(_Told._fields, zip(*told, strict=True), strict=True))
+        if not self._attributes:
+            del columns["attributes"]
+        arrow = pa.table({name: pa.array(values, _ARROW.field(name).type) for name, values in columns.items()})
+        frame = pl.DataFrame(arrow).with_columns(
+            pl.Series("retract", retract, dtype=pl.Boolean),
+            *(pl.Series(name, waited, dtype=pl.Int64) for name in self._columns),
+        )
         return count_events(frame, self._catalogue, live=live, metrics=self._names)
-
-
-def _row(message: _Message, waited: int | None, *, retract: bool = False) -> dict[str, Any]:
-    return {
-        **message.event, "event_id": "", "kind": "", "direction": "in", "answers": (), "traits": _PLAIN,
-        "retract": retract, "waited": waited,
-    }  # fmt: skip

@@ -16,6 +16,8 @@ Event = Mapping[str, Any]
 NOT_FROM_CUSTOMERS = {"page_view", "order_placed", "order_delivered", "order_returned", "order_cancelled", "survey_opened", "probe"}  # fmt: skip
 WITHOUT_DIRECTION = NOT_FROM_CUSTOMERS | {"survey_sent", "reply", "auto_reply", "web_action"}
 LAST_BUCKET = 1250
+REMEMBERING = {MetricKind.RESPONSE, MetricKind.RESPONSE_QUANTILE, MetricKind.REPEAT}
+"""Kinds that need more than one event: tests/streams/core/naive_memory.py."""
 _EDGES = [101**bucket // 99**bucket for bucket in range(LAST_BUCKET + 1)]
 
 
@@ -24,7 +26,7 @@ def naive_rows(event: Event, catalogue: Catalogue, live: bool, identities: Mappi
     parents = {one.name: one.parent for one in catalogue.touchpoint}
     sign = -1 if event.get("retract") else 1
     for metric in catalogue.metric:
-        if event["channel"] not in metric.channels or is_probe(event) != metric.probes:
+        if event["channel"] not in metric.channels or is_probe(event) != metric.probes or metric.kind in REMEMBERING:
             continue
         found = bin_and_worth(event, metric)
         if found is None:

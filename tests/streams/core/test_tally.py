@@ -22,8 +22,11 @@ from schemas.rules import Rule, RuleKind
 from streams.core.disputes import adoption, dispute_rule, found_in, immediate_rules, opened, raised_by
 from streams.core.tally import PartitionTally, TallyState, arrived_of
 from streams.runs import runs_of
+from tests.streams.core.naive_cells import REMEMBERING
 
-CATALOGUE = load()
+PACKAGED = load()
+CATALOGUE = msgspec.structs.replace(PACKAGED, metric=[one for one in PACKAGED.metric if one.kind not in REMEMBERING])
+"""What is remembered of customers has tests of its own: tests/streams/core/recall."""
 PANE_MS = 1_000
 W = 20_000
 START_MS = 1_790_000_000_000
@@ -265,7 +268,8 @@ def test_a_legal_threat_raises_an_alarm_of_its_own_beside_that_of_a_dispute(even
     dice = random.Random(2)
     human = {"backfill": False, "second_hand": False, "probe": False, "non_human": False, "reason": None}
     threat = Rule(name="threat", owner="legal", kind=RuleKind.LEGAL_THREAT, severity="page")
-    with_threats = msgspec.structs.replace(CATALOGUE, alarm=[*CATALOGUE.alarm, threat])
+    others = [one for one in CATALOGUE.alarm if one.kind is not RuleKind.LEGAL_THREAT]
+    with_threats = msgspec.structs.replace(CATALOGUE, alarm=[*others, threat])
     marked = {"attributes": {"legal_threat": "true"}, "touchpoint": "paris", "traits": human}
     events = [
         event_maker(dice, event_id="a", kind="letter", **marked),
