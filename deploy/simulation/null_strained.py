@@ -1,0 +1,152 @@
+"""Null worlds that strain the assumptions: hours, days and customers of their own kind, and a mix that moves."""
+
+from functools import partial
+
+import numpy as np
+from scipy.stats import beta
+
+from deploy.simulation import answer_worlds as worlds
+from deploy.simulation.answer_worlds import BAD, DAY, PER_DAY
+from deploy.simulation.null_answers import EVERY, LEARNED_DAYS, P1, RIVAL, Work, cell, learned_levels
+from deploy.simulation.promised import Cell, rng_of
+from deploy.simulation.twin import known
+from streams.core.detectors.delay import Answers as Delay
+from streams.core.detectors.likelihood import Bernoulli
+
+NOT_YET = "no setting of the product yet"
+
+
+def costs(p0: float, p1: float) -> str:
+    """Say how long a rule with this baseline takes to find a bad share of .30."""
+    return f"a bad share of .30 is found after {Delay(Bernoulli(p0, p1), 1 / EVERY).mean_delay(0.30):.0f} answers"
+
+
+def profiled(seed: int, size: float) -> list[Cell]:
+    """Return worlds whose volume, and then whose bad share too, follow a weekday and hour profile."""
+    rng, keys, days = rng_of(seed, "profile"), 120, round(126 * size) // 7 * 7 or 7
+    weights = worlds.week(worlds.OPEN, worlds.WEEKEND)
+    flat = worlds.at_times(rng, weights, per_day=PER_DAY, keys=keys, days=days)
+    w, lived = PER_DAY / DAY / EVERY, days * DAY
+    even = worlds.judged(rng, flat, np.full(len(flat.key), BAD))
+    out = [
+        cell(
+            "volume follows weekday and hour",
+            "grouped",
+            worlds.heard(even, keys, lived),
+            known(BAD, P1, keys),
+            w,
+            lived,
+        )
+    ]
+    hour = ((flat.pane - 1) // 360) % len(weights)
+    for times in (2.0, 4.0):
+        shares = worlds.profile_shares(weights, times)
+        answers = worlds.judged(rng, flat, shares[hour])
+        heard, least, most = worlds.heard(answers, keys, lived), float(shares.min()), float(shares.max())
+        world = f"bad share {least:.3f} by day, {most:.3f} from 17 h on, as volume follows weekday and hour"
+        out += [
+            cell(world, "p0 = .10, the mean; p1 = .25", heard, known(BAD, P1, keys), w, lived, assumed=False,
+                 note=costs(BAD, P1)),
+            cell(world, "larger p1_margin: p1 = .40", heard, known(BAD, 0.40, keys), w, lived, assumed=False,
+                 note=costs(BAD, 0.40)),
+            cell(world, f"p0 = {most:.3f}, that of the evening", heard, known(most, P1, keys), w, lived,
+                 note=costs(most, P1)),
+        ]  # fmt: skip
+        parts = answers._replace(stratum=worlds.evening(hour).astype(np.int64))
+        out.append(cell(world, "the evening as a stratum of its own", worlds.heard(parts, keys, lived, 2),
+                        known([least, most], [P1, P1], keys), w, lived, note=NOT_YET))  # fmt: skip
+    return out
+
+
+def mix_shift(seed: int, size: float) -> list[Cell]:
+    """Return strata with levels of their own whose share of the answers moves every other week."""
+    out = []
+    weeks = round(18 * size) // 2 * 2 or 2
+    for what, levels, before, after in (
+        ("two channels, .06 and .20", [0.06, 0.20], [0.8, 0.2], [0.2, 0.8]),
+        ("ten children of one parent, .03 .. .25", np.linspace(0.03, 0.25, 10).tolist(),
+         (np.geomspace(8, 1, 10) / np.geomspace(8, 1, 10).sum()).tolist(),
+         (np.geomspace(1, 8, 10) / np.geomspace(1, 8, 10).sum()).tolist()),
+    ):  # fmt: skip
+        rng, keys, lived = rng_of(seed, f"mix {what}"), 120, weeks * 7 * DAY
+        blank = worlds.at_times(rng, np.ones(24), per_day=PER_DAY, keys=keys, days=weeks * 7)
+        answers = worlds.mixed(rng, blank, levels, np.array(before), np.array(after))
+        pooled = float(np.dot(levels, before))
+        sought = [max(P1, one + 0.03) for one in levels]
+        w, world = PER_DAY / DAY / EVERY, f"the mix moves every other week: {what}"
+        out += [
+            cell(world, "strata, each against its own baseline", worlds.heard(answers, keys, lived, len(levels)),
+                 known(levels, sought, keys), w, lived),
+            cell(world, f"pooled, baseline {pooled:.3f} of the even weeks", worlds.heard(answers._replace(stratum=None),
+                 keys, lived), known(pooled, P1, keys), w, lived, note=RIVAL),
+        ]  # fmt: skip
+    return out
+
+
+def returning(seed: int, size: float) -> list[Cell]:
+    """Return customers who answer 1 to 30 times, always of one opinion, with and without `one_per`."""
+    rng, keys, days = rng_of(seed, "returning"), 120, round(126 * size) or 1
+    everything, first = worlds.returning(rng, keys=keys, days=days, per_day=PER_DAY, spread_days=7.0)
+    lived, world = days * DAY, "customers answer 1 to 30 times within a week, always of one opinion"
+    levels, w = known(BAD, P1, keys), PER_DAY / DAY / EVERY
+    return [
+        cell(world, "every answer counts", worlds.heard(everything, keys, lived), levels, w, lived, assumed=False),
+        cell(world, "one_per subject and week", worlds.heard(first, keys, lived), levels, w, lived),
+    ]
+
+
+def cured_level(rho: float, per_day: int, p1: float) -> float:
+    """Return the p0 at which a day's ratio has mean 1 although its bad share varies with correlation rho.
+
+    With per_day answers the mean over days of (1 + (P - p0)(p1/p0 - (1-p1)/(1-p0)))^per_day is 1, P ~ beta.
+    """
+    size = 1 / rho - 1
+    nodes = beta(BAD * size, (1 - BAD) * size).ppf((np.arange(4000) + 0.5) / 4000)
+    low, high = BAD, p1 - 1e-6
+    for _ in range(60):
+        p0 = (low + high) / 2
+        mean = np.mean((1 + (nodes - p0) * (p1 / p0 - (1 - p1) / (1 - p0))) ** per_day)
+        low, high = (p0, high) if mean > 1 else (low, p0)
+    return high
+
+
+def day_effects(rho: float, per_day: int, seed: int, size: float) -> list[Cell]:
+    """Return days that are good or bad as a whole; one false alarm promised in 20 days of a key."""
+    rng, keys = rng_of(seed, f"days {rho} {per_day}"), 120
+    days = round((126 if per_day == PER_DAY else 42) * size) or 1
+    blank = worlds.at_times(rng, np.ones(24), per_day=per_day, keys=keys, days=days)
+    heard = worlds.heard(worlds.day_effects(rng, blank, rho=rho, keys=keys, days=days), keys, days * DAY)
+    w, lived = PER_DAY / DAY / EVERY, days * DAY
+    spread = (rho * BAD * (1 - BAD)) ** 0.5
+    world = f"day effects, rho = {rho} (a day's bad share varies by {spread:.3f}), {per_day:,} answers a day"
+    settings = [
+        ("p0 = .10, p1 = .25", BAD, P1),
+        ("larger p1_margin: p1 = .40", BAD, 0.40),
+        (f"p0 one deviation up: {BAD + spread:.3f}", BAD + spread, max(P1, BAD + spread + 0.03)),
+        (f"p0 two deviations up: {BAD + 2 * spread:.3f}", BAD + 2 * spread, max(P1, BAD + 2 * spread + 0.03)),
+    ]
+    if per_day == PER_DAY:
+        cured = cured_level(rho, per_day, 0.40)
+        settings.append((f"p0 = {cured:.3f}, at which a day's ratio has mean 1; p1 = .40", cured, 0.40))
+    out = [
+        cell(world, name, heard, known(p0, p1, keys), w, lived, assumed=False, note=costs(p0, p1))
+        for name, p0, p1 in settings
+    ]
+    taught = worlds.at_times(rng, np.ones(24), per_day=per_day, keys=keys, days=LEARNED_DAYS)
+    taught = worlds.day_effects(rng, taught, rho=rho, keys=keys, days=LEARNED_DAYS)
+    n, bad = np.bincount(taught.key, minlength=keys), np.bincount(taught.key, taught.bad, keys).astype(np.int64)
+    for at, confidence in enumerate((0.999, 0.9999999), 1):
+        levels = learned_levels(n.tolist(), bad.tolist(), P1, confidence)
+        name = f"learned from 29 such days, learn_confidence {confidence:.7g}"
+        out.insert(at, cell(world, name, heard, levels, w, lived, assumed=False,
+                            note=costs(float(levels.p0.mean()), P1)))  # fmt: skip
+    return out
+
+
+def work() -> dict[str, Work]:
+    """Return these worlds by name, in the order of the report."""
+    out: dict[str, Work] = {"profile": profiled, "mix": mix_shift, "returning": returning}
+    for rho in (0.01, 0.02, 0.03):
+        out[f"day effects {rho}"] = partial(day_effects, rho, PER_DAY)
+    out["day effects 0.02, many answers"] = partial(day_effects, 0.02, 10 * PER_DAY)
+    return out
