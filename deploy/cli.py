@@ -79,10 +79,10 @@ def main(arguments: list[str] | None = None) -> None:
     except cyclopts.CycloptsError:
         sys.exit(EXIT_USAGE)
     except (UsageError, SettingsError, CatalogueError) as error:
-        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False)
+        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
     except BarometerError as error:
-        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False)
+        errors.print(f"barometer: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

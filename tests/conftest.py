@@ -1,5 +1,6 @@
 """What all tests share: one real pair of engines a session, names of their own for each test, and no skip unseen."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from clickhouse_driver import Client
 from hypothesis import HealthCheck, settings
 
@@ -20,7 +22,15 @@ from deploy.engines.ports import Ports
 TEST_PORTS = EnginePorts(kafka=21_092, kafka_controller=21_192, clickhouse_native=21_000, clickhouse_http=21_123)
 EVERYTHING = {"bi": ["GRANT SELECT ON *.*"], "bi_text": ["GRANT SELECT ON *.*"]}
 SHARED = "BAROMETER_TEST_ENGINES"
-LONG = ("streams/tally/", "sinks/test_sinking", "streams/judge/", "test_simulate", "faults/", "end_to_end/", "notifying/test_notifier")
+LONG = (
+    "streams/tally/",
+    "sinks/test_sinking",
+    "streams/judge/",
+    "test_simulate",
+    "faults/",
+    "end_to_end/",
+    "notifying/test_notifier",
+)
 
 
 # A law is broken by a value, never by a slow machine.
@@ -64,6 +74,16 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that wait for real processes, so that no worker ends with one of them alone."""
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command run in this process configures: its handlers hold the test's captured, soon closed stderr."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

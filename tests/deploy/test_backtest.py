@@ -164,7 +164,10 @@ def test_until_judges_no_pane_beyond_it() -> None:
         ('{"channel": "card", "occurred_at": 1784246400000, "text": "a\\u0000b"}', "bad_text"),
         ('{"channel": "card", "occurred_at": 1784246400000, "text": "\\ud800"}', "bad_"),
         (b'{"channel": "card", "text": "\xff"}', "bad_"),
-        ('{"channel": "card", "occurred_at": 1784246400000, "corrects": "a", "retract": true}', "corrections_need_the_store"),
+        (
+            '{"channel": "card", "occurred_at": 1784246400000, "corrects": "a", "retract": true}',
+            "corrections_need_the_store",
+        ),
     ],
 )
 def test_a_bad_line_is_named_and_its_neighbours_count(line: str | bytes, reason: str) -> None:

@@ -15,7 +15,7 @@ from sinks import clickhouse
 SETTLE_TIMEOUT_S = 120.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(engines: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     name = f"e2e{uuid.uuid4().hex[:10]}"
     host, port = engines.clickhouse_native

@@ -35,7 +35,13 @@ def events(client: Client) -> list[dict[str, Any]]:
             "product": row[16],
             "retract": row[17],
             "order": {"amount_minor": row[18], "currency": row[19]},
-            **dict(zip(("subject", "conversation_ref", "corrects", "topic", "partition_of", "offset"), row[20:], strict=True)),
+            **dict(
+                zip(
+                    ("subject", "conversation_ref", "corrects", "topic", "partition_of", "offset"),
+                    row[20:],
+                    strict=True,
+                )
+            ),
             "answers": [
                 {"question": question, "score": score, "scale_min": low, "scale_max": high}
                 for question, score, low, high in zip(*row[12:16], strict=True)

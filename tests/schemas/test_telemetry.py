@@ -21,6 +21,8 @@ def test_a_metric_appears_with_its_first_value_and_a_forgotten_key_is_gone() -> 
     telemetry = Telemetry()
     assert generate_latest(telemetry.registry) == b""
     telemetry.set("alarms_open", 1, metric="csat", severity="page", state="open")
-    assert b'barometer_alarms_open{metric="csat",severity="page",state="open"} 1.0' in generate_latest(telemetry.registry)
+    assert b'barometer_alarms_open{metric="csat",severity="page",state="open"} 1.0' in generate_latest(
+        telemetry.registry
+    )
     telemetry.forget("alarms_open", metric="csat", severity="page", state="open")
     assert b"page" not in generate_latest(telemetry.registry)
