@@ -36,7 +36,10 @@ _BOTH_FR = "Les clients qui ont répondu à <code>{question}</code> et à <code>
 _TWO_EN = "Events of the kinds {events}, and of {among}; a kind that customers bring must come in" + _DIRECT_EN
 _TWO_FR = "Les événements {events}, et {among} ; ce que les clients apportent doit être entrant" + _DIRECT_FR
 
-_ASKED_EN = "Incoming messages {events} of known customers, with a conversation; an answer is a reply of a person in the same conversation, at most {memory} apart" + _DIRECT_EN
+_ASKED_EN = (
+    "Incoming messages {events} of known customers, with a conversation; an answer is a reply of a person in the same conversation, at most {memory} apart"
+    + _DIRECT_EN
+)
 _ASKED_FR = (
     "Les messages entrants {events} de clients connus, dans une conversation ; une réponse est celle d’une personne dans la même conversation, "
     "à {memory} d’écart au plus" + _DIRECT_FR

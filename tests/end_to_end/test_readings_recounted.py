@@ -36,7 +36,7 @@ def events(month: RealTime) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def few(month: RealTime) -> list[Any]:
-    return first_only(thinned(month, 80))
+    return first_only(thinned(month, 160))
 
 
 @pytest.fixture(scope="module")

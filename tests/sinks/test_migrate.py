@@ -81,12 +81,13 @@ def test_daily_views_keep_calendar_days_of_the_touchpoint_and_the_known_interval
     migrate(settings)
     late, score = "2026-03-28 23:30:00", "[1.0], [5.0]"
     rows = ", ".join(
-        f"('{i}', 'card', 'rating', 'paris', '{late}', ['csat'], [{5 if i < 8 else 1}.0], {score}, {second}, '{late}')"
+        f"('{i}', 'card', 'rating', 'paris', '{late}', ['csat'], ['1'], [{5 if i < 8 else 1}.0], {score}, {second}, '{late}')"
         for i, second in [(i, "false") for i in range(10)] + [(10, "true")]
     )
     with connect(settings) as client:
         client.execute(
-            "INSERT INTO feedback_events (event_id, channel, kind, touchpoint, occurred_at, answer_question, answer_score,"
+            "INSERT INTO feedback_events (event_id, channel, kind, touchpoint, occurred_at, answer_question, answer_question_version,"
+            " answer_score,"
             f" answer_scale_min, answer_scale_max, second_hand, arrived_at) VALUES {rows}"
         )
         day, shop, n, satisfied, value, lo, hi, level = client.execute("SELECT * FROM v_csat_daily")[0]
