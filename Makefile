@@ -18,7 +18,7 @@ BENCH ?=
 SIMULATE ?=
 FAULTS ?=
 
-.PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-clients test-ops lock clean
+.PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-long test-clients test-ops lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ up: setup ## Start everything on this machine and stay up
 
 test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
+
+test-long: setup ## Ten simulated months, slices of the simulation report, coverage of intervals, kills at any moment (6 minutes)
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
 
 lint: setup ## Check style
 	$(BIN)/ruff format --check .

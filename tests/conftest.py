@@ -71,8 +71,22 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes) else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that wait for real processes, so that no worker ends with one of them alone."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare what is a command of its own."""
+    config.addinivalue_line(
+        "markers", "long: simulated worlds and campaigns of kills, minutes of CPU; run by `make test-long`"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is long to its own command; begin with the files that wait for real processes.
+
+    So no worker ends with one of those alone.
+    """
+    if "long" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
 
 

@@ -12,6 +12,8 @@ from streams.core.adjusted_mean import adjusted_mean
 from streams.core.anytime import share_sequence
 from streams.core.intervals import t_mean, wilson
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:

@@ -9,6 +9,8 @@ from deploy.simulation.promised import Cell
 from deploy.simulation.through_engine import Compared
 from deploy.simulation.written import Results, written
 
+pytestmark = pytest.mark.long
+
 SEED = 1
 
 

@@ -21,6 +21,8 @@ from streams.core.detectors.likelihood import Bernoulli, Counts, order_averaged
 from streams.core.detectors.weighted import Ratio, Weighted
 from streams.core.intervals import wilson_upper
 
+pytestmark = pytest.mark.long
+
 
 def world(strata: int, *, most: int = 30) -> Heard:
     rng = np.random.default_rng(7)

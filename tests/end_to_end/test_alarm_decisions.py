@@ -42,6 +42,7 @@ def dispute(stack: Stack) -> str:
     return str(alarm)
 
 
+@pytest.mark.long
 def test_an_alarm_is_watched_taken_on_annotated_and_ended(stack: Stack, dispute: str) -> None:
     console = httpx.Client(base_url=stack.endpoints["console"], timeout=WAIT_S)
     place = ("--data-dir", str(Path(stack.settings.data_dir)))
@@ -82,6 +83,7 @@ def test_an_alarm_is_watched_taken_on_annotated_and_ended(stack: Stack, dispute:
     assert (again.returncode, "resolved already" in again.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_a_rule_is_armed_after_its_backtest_over_the_store_and_the_decision_keeps_it(stack: Stack) -> None:
     refused = alarms(stack, "arm", "satisfaction_drop")
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)

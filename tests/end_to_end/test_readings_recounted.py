@@ -105,6 +105,7 @@ def test_final_readings_equal_the_recount_over_all_windows(
     assert differences(readings, truth, until=until) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spoil", [dropped_late_cell, doubled_block, skipped_pane, end_inclusive])
 def test_spoilt_counts_are_noticed(month: RealTime, few: list[Any], spoil: Callable[[ByPane], ByPane]) -> None:
     spoilt = spoil(cells_by_pane(few, CATALOGUE, pane_ms=PANE_MS))
@@ -112,6 +113,7 @@ def test_spoilt_counts_are_noticed(month: RealTime, few: list[Any], spoil: Calla
     assert differences(readings, recount(few, pane_ms=PANE_MS), until=month.end) != []
 
 
+@pytest.mark.long
 def test_a_wrong_box_is_noticed(month: RealTime, few: list[Any]) -> None:
     wrong = wrong_box(CATALOGUE)
     readings, _ = judged(cells_by_pane(few, wrong, pane_ms=PANE_MS), wrong, pane_ms=PANE_MS, until=month.end)

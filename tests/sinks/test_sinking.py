@@ -67,6 +67,7 @@ def test_kill_at_a_named_point_stores_each_row_once(stand: Stand, point: str) ->
     assert (stand.count(ROWS), stand.count(PLACES), stand.count(IDS)) == (600, 600, 600)
 
 
+@pytest.mark.long
 def test_kills_at_random_store_each_row_once(stand: Stand) -> None:
     chance, total = random.Random(20261122), 0
     interrupted = 0

@@ -10,6 +10,8 @@ import pytest
 
 from deploy.demo.simulate import Played, Summary, play, pool, summarise
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(1, 11)
 
 

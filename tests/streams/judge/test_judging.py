@@ -9,6 +9,8 @@ from importlib.resources import files
 from threading import Thread
 from typing import Any
 
+import pytest
+
 from schemas.codec import Kind
 from schemas.outputs import Output, output_to_record
 
@@ -25,6 +27,7 @@ def agree(installation: Any) -> list[Output]:
     return expected
 
 
+@pytest.mark.long
 def test_a_judge_killed_at_any_moment_says_everything_once(installation: Any, log_maker: Maker) -> None:
     """Killed once inside a transaction and at random moments under load; snapshots are written all the time."""
     dice = random.Random(7)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import msgspec
+import pytest
 from aiokafka import ConsumerRecord
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.structs import OffsetAndMetadata, TopicPartition
@@ -85,6 +86,7 @@ def _wait_settled(installation):
     installation.wait(lambda: _settled(installation, until), "settled")
 
 
+@pytest.mark.long
 def test_killed_in_mid_load_and_restarted_it_gives_the_blocks_of_a_clean_pass(installation, event_maker):
     with Load(installation, event_maker) as load:
         for number in range(2):
