@@ -14,7 +14,6 @@ from schemas.rules import IMMEDIATE
 from streams.core.counting import count_panes, frame_of
 from streams.core.merging import merged
 from streams.core.recall import Recall
-from streams.core.watching.watcher import Watcher
 
 Source = tuple[Lane, Channel | None]
 """What remembers by itself: each channel of the live lane, and all admitted events together."""
@@ -28,7 +27,7 @@ class Counting:
         self._catalogue, self._pane_ms = catalogue, pane_ms
         rules = [rule for rule in catalogue.alarm if rule.kind not in IMMEDIATE]
         self._metrics = {rule.metric for rule in rules} if alarms_only else None
-        self._dimensions = {Watcher.dimension_of(rule) for rule in rules} if alarms_only else None
+        self._dimensions = {rule.reads for rule in rules} if alarms_only else None
         memories = {
             (Lane.LIVE, channel): Recall(catalogue, pane_ms, live=True, channels=[channel]) for channel in Channel
         } | {(Lane.HISTORY, None): Recall(catalogue, pane_ms, live=False)}

@@ -18,6 +18,8 @@ class DecisionKind(StrEnum):
     ARM = "arm"
     DISARM = "disarm"
     REBASE = "rebase"
+    CATALOGUE = "catalogue"
+    SEEDED = "seeded"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +29,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     renew {}; resolve, ack and note {"alarm_id": str}; adopt: the fields of the alarm's first AlarmTransition;
     silence {"rule": str, "key": str (empty: all keys), "until": ms} (notification only, detectors go on);
     arm {"rule": str, "definition_hash": str, "backtest": {...}} (implies a renewal of that rule); disarm {"rule": str};
-    rebase {"rule": str, "key": str} (the newest days become the baseline).
+    rebase {"rule": str, "key": str} (the newest days become the baseline); catalogue {"catalogue_hash": str, "catalogue":
+    {...}, "replaces": str, "seed": bool} (see schemas/declared.py); seeded {"catalogue_hash": str, "events": int}: all
+    blocks with the past of that catalogue's new series stand before it in the log.
     """
 
     decision_id: str

@@ -102,6 +102,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "up" if self.kind in RISES else "down"
 
     @property
+    def reads(self) -> str:
+        """Return the dimension of the series that it reads."""
+        return "touchpoint" if self.strata == "children" else self.dimension
+
+    @property
     def sought(self) -> tuple[float, ...]:
         """Return the factors of a rule on counts, where none are given those of its kind."""
         return self.factors or FACTORS[self.kind]

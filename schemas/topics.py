@@ -92,6 +92,11 @@ STATE = Topic(
     name="barometer.state.v1", record=Kind.SNAPSHOT, key="slot and chunk of the snapshot", partitions=1,
     retention_ms=-1, cleanup=Cleanup.COMPACT, max_message_bytes=8 << 20, transactional=True,
 )  # fmt: skip
+CATALOGUES = Topic(
+    name="barometer.catalogue.v1", record=Kind.DECISION, key="decision id", partitions=1, retention_ms=-1,
+    cleanup=Cleanup.COMPACT, transactional=True,
+)  # fmt: skip
+"""Every catalogue that the tallies log was or is counted with, for whoever does not read that log from its begin."""
 
 TOPICS: tuple[Topic, ...] = (
     *LIVE.values(),
@@ -103,6 +108,7 @@ TOPICS: tuple[Topic, ...] = (
     IMMEDIATE,
     REJECTED,
     STATE,
+    CATALOGUES,
 )
 SOURCES: tuple[Topic, ...] = (*LIVE.values(), ADMITTED)
 """The topics that stage 1 counts."""
@@ -113,6 +119,8 @@ GROUP_TALLY = "barometer-tally"
 GROUP_JUDGE = "barometer-judge"
 GROUP_GATE = "barometer-gate"
 GROUP_RECOUNT = "barometer-recount"
+GROUP_SEED = "barometer-seed"
+"""Its positions lie in the topic of catalogues: before them, every change has given its new series their past."""
 
 
 def sink_group(table: str) -> str:

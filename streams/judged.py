@@ -10,6 +10,7 @@ import msgspec
 from schemas.blocks import Block
 from schemas.catalogue import Catalogue
 from schemas.codec import Kind, encode
+from schemas.declared import Catalogues
 from schemas.errors import ContractError, UndecodableError
 from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Reading, output_to_record
 from schemas.settings import Settings
@@ -36,7 +37,6 @@ class Judged:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, ours: Mapping[str, Any], log_id: str) -> None:
         """`ours`: what the decision `sources` has to say for this process to go on (see tallies_log)."""
-        self._catalogue = catalogue
         self.ours = ours
         self.log_id = log_id
         self.judge = Judge(catalogue, pane_ms=settings.pane_ms, provisional_step_ms=settings.provisional_step_ms)
@@ -49,20 +49,21 @@ class Judged:
 
     @classmethod
     def restored(
-        cls, snapshot: Snapshot, settings: Settings, catalogue: Catalogue, ours: Mapping[str, Any], log_id: str
+        cls, snapshot: Snapshot, settings: Settings, catalogues: Catalogues, ours: Mapping[str, Any], log_id: str
     ) -> Self:
-        """Return the judge of a snapshot. Raises ContractError if it belongs to another log or catalogue."""
+        """Return the judge of a snapshot. Raises ContractError if it belongs to another log or to no declared catalogue."""
         if snapshot.tallies_topic_id != log_id:
             raise ContractError(
                 "foreign_snapshot",
                 f"the stored state belongs to the tallies log {snapshot.tallies_topic_id}, the log that stands is {log_id}",
                 f"the log was created anew: {ANOTHER}",
             )
-        if snapshot.catalogue_hash != catalogue.hash:
+        catalogue = catalogues.by_hash(snapshot.catalogue_hash)
+        if catalogue is None:
             raise ContractError(
-                "catalogue_changed",
-                f"the stored state was counted with catalogue {snapshot.catalogue_hash}, the settings name {catalogue.hash}",
-                f"running catalogue changes come in a later version: restore the old catalogue, or {ANOTHER}",
+                "unknown_catalogue",
+                f"the stored state was counted with catalogue {snapshot.catalogue_hash}, which nobody has declared",
+                f"the topic of catalogues has lost its records: restore it, or {ANOTHER}",
             )
         state = msgspec.msgpack.decode(snapshot.state, type=_State)
         if state.sources is not None:
@@ -111,7 +112,7 @@ class Judged:
             pane=-1 if self.judge.pane is None else self.judge.pane,
             seq=self.judge.seq,
             tallies_topic_id=self.log_id,
-            catalogue_hash=self._catalogue.hash,
+            catalogue_hash=self.judge.engine.catalogue.hash,
             state=msgspec.msgpack.encode(state),
         )
 

@@ -15,14 +15,16 @@ from schemas.arrival import sent_header
 from schemas.catalogue import Catalogue, load
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
+from schemas.declared import Catalogues, Declared, as_settings_say, declaration
 from schemas.errors import ContractError
 from schemas.killpoint import KillPoints
-from schemas.outputs import DecisionKind, Output, decision_to_record
+from schemas.outputs import Decision, DecisionKind, Output, decision_to_record
 from schemas.readiness import Readiness
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
-from schemas.topics import GROUP_JUDGE, SOURCES, STATE, TALLIES
+from schemas.topics import CATALOGUES, GROUP_JUDGE, SOURCES, STATE, TALLIES
 from streams import snapshots
+from streams.catalogues import read_catalogues
 from streams.gauges import Gauges
 from streams.host import Host, RevokedError, run_stage
 from streams.intake import Committed, Records
@@ -78,6 +80,7 @@ class JudgeStage:
         self._prefix = settings.topic_prefix
         self._host: Host | None = None
         self._seat: _Seat | None = None
+        self._declared = False
 
     async def on_started(self, host: Host) -> None:
         """Remember the host."""
@@ -102,8 +105,7 @@ class JudgeStage:
             position = None if stored is None else position_of(*stored)
             judged, slot = await self._restore()
             await self._replay(judged, partition, position)
-            if judged.sources is None:
-                await self._declare_sources(judged, partition, transactions)
+            await self._begin_log(judged, partition, transactions)
         except BaseException:
             await transactions.close()
             raise
@@ -152,7 +154,11 @@ class JudgeStage:
         """Return the judge of the newest snapshot, or an empty one, and the slot for the next snapshot."""
         names = [self._prefix + topic.name for topic in (TALLIES, *SOURCES)]
         found = await asyncio.to_thread(find_topics, self._settings.kafka_bootstrap, names)
-        ours = sources_body(found, self._settings, self._catalogue.hash)
+        catalogues = await read_catalogues(self._settings.kafka_bootstrap, self._prefix)
+        as_settings_say(catalogues, self._catalogue)
+        self._declared = len(catalogues) > 0
+        first = catalogues.first or Declared(0, self._catalogue)
+        ours = sources_body(found, self._settings, first.catalogue.hash)
         log_id = found[self._prefix + TALLIES.name].topic_id
         shelf = Shelf()
         async with open_partition(
@@ -164,9 +170,10 @@ class JudgeStage:
                     shelf.put(record.key, record.value)
         newest = shelf.newest()
         if newest is None:
-            return Judged(self._settings, self._catalogue, ours, log_id), 0
+            return Judged(self._settings, first.catalogue, ours, log_id), 0
         snapshot, slot = newest
-        return Judged.restored(snapshot, self._settings, self._catalogue, ours, log_id), (slot + 1) % snapshots.SLOTS
+        known = Catalogues([first, *catalogues])
+        return Judged.restored(snapshot, self._settings, known, ours, log_id), (slot + 1) % snapshots.SLOTS
 
     async def _replay(self, judged: Judged, partition: TopicPartition, position: Position | None) -> None:
         """Feed what an earlier judge has already answered, without a word. Raises ContractError where the log does not fit."""
@@ -200,18 +207,29 @@ class JudgeStage:
                 "go back to the version that wrote them (`barometer replay` shows the difference)",
             )
 
-    async def _declare_sources(self, judged: Judged, partition: TopicPartition, transactions: Transactions) -> None:
-        """Write the decision `sources` if the log does not hold one further on."""
+    async def _begin_log(self, judged: Judged, partition: TopicPartition, transactions: Transactions) -> None:
+        """Write what the log lacks: the decision `sources`, if it does not stand further on, and the first catalogue."""
+        now_ms, said = self._clock(), list[tuple[str, bytes, Decision]]()
+        if judged.sources is None and not await self._names_sources(partition, judged.next_offset):
+            sources = sources_decision(dict(judged.ours), now_ms)
+            said.append((partition.topic, DecisionKind.SOURCES.encode(), sources))
+        if not self._declared:
+            first = declaration(judged.judge.engine.catalogue, from_pane=0, replaces="", author=NAME, made_at=now_ms)
+            said.append((self._prefix + CATALOGUES.name, first.decision_id.encode(), first))
+        if said:
+            await transactions.commit([
+                Record(topic, key, encode(Kind.DECISION, decision_to_record(decision)), (sent_header(now_ms),))
+                for topic, key, decision in said
+            ])  # fmt: skip
+            log.info("first judge of this log: its sources and its catalogue are written")
+
+    async def _names_sources(self, partition: TopicPartition, start: int) -> bool:
         async with open_partition(self._settings.kafka_bootstrap, partition) as reader:
-            if judged.next_offset < reader.end:
-                async for records in reader.read(judged.next_offset, reader.end):
+            if start < reader.end:
+                async for records in reader.read(start, reader.end):
                     if any(is_sources(record.value) for record in records):
-                        return
-        decision = sources_decision(dict(judged.ours), self._clock())
-        value = encode(Kind.DECISION, decision_to_record(decision))
-        key = DecisionKind.SOURCES.encode()
-        await transactions.commit([Record(partition.topic, key, value, (sent_header(self._clock()),))])
-        log.info("first judge of this log: its %d sources are written", len(judged.ours["sources"]))
+                        return True
+        return False
 
     def _go_on(self) -> None:
         assert self._host is not None

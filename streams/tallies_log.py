@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import blocks
+from schemas import blocks, declared
 from schemas.blocks import Block
 from schemas.codec import Kind, decode, kind_of
 from schemas.errors import ContractError, UndecodableError
@@ -49,6 +49,11 @@ class _KeyBody(msgspec.Struct, frozen=True):
     key: str
 
 
+class _SeededBody(msgspec.Struct, frozen=True):
+    catalogue_hash: str
+    events: int
+
+
 _BODIES: Mapping[DecisionKind, Any] = {
     DecisionKind.SOURCES: _SourcesBody,
     DecisionKind.ADOPT: AlarmTransition,
@@ -60,6 +65,8 @@ _BODIES: Mapping[DecisionKind, Any] = {
     DecisionKind.ARM: _ArmBody,
     DecisionKind.DISARM: _RuleBody,
     DecisionKind.REBASE: _KeyBody,
+    DecisionKind.CATALOGUE: declared.Body,
+    DecisionKind.SEEDED: _SeededBody,
 }
 
 
@@ -123,8 +130,8 @@ def check_sources(stored: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     if stored["catalogue_hash"] != ours["catalogue_hash"]:
         raise ContractError(
             "catalogue_changed",
-            f"the log was counted with catalogue {stored['catalogue_hash']}, the settings name {ours['catalogue_hash']}",
-            f"running catalogue changes come in a later version: restore the old catalogue, or {ANOTHER}",
+            f"the log was begun with catalogue {stored['catalogue_hash']}, the settings name {ours['catalogue_hash']}",
+            "start with the old catalogue, then put the new one into force with `barometer catalogue apply`",
         )
     for name in ("pane_ms", "provisional_step_ms"):
         if stored[name] != ours[name]:

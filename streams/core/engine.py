@@ -1,7 +1,7 @@
 """The engine: counts and decisions in, readings and alarm transitions out; a pure function of what it is fed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from heapq import merge
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,7 @@ from schemas.blocks import Cells
 from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
 from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Reading
-from schemas.rules import IMMEDIATE, RuleKind
+from schemas.rules import IMMEDIATE, Rule, RuleKind
 from streams.core.commands import Commands
 from streams.core.counted import Counted, counted
 from streams.core.keys import Keys
@@ -22,7 +22,7 @@ from streams.core.watching.families import Families
 from streams.core.watching.kind import Level
 from streams.core.watching.listening import Ear, Heard
 from streams.core.watching.registry import kind_of, wants_hours
-from streams.core.watching.watcher import Surroundings, Watcher
+from streams.core.watching.watcher import By, Surroundings, Watcher
 from streams.core.watching.watching import Watching
 
 STATE_FORMAT = 2
@@ -54,6 +54,17 @@ class Drift(NamedTuple):
     target: float
 
 
+class Changed(NamedTuple):
+    """What a change of the catalogue makes of an engine.
+
+    `ended`: the ends of alarms whose rules do not go on; `cold`: (metric, dimension) of known series that rules hear for the first time.
+    """
+
+    engine: "Engine"
+    ended: list[AlarmTransition]
+    cold: list[tuple[str, str]]
+
+
 class Engine:
     """All series, windows, detectors and alarms; `pane` is the last pane judged, None before the first.
 
@@ -72,7 +83,8 @@ class Engine:
     ) -> None:
         self.pane: int | None = None
         self._pane_ms = pane_ms
-        self._hash = catalogue.hash
+        self._provisional_step_ms = provisional_step_ms
+        self.catalogue, self._hash = catalogue, catalogue.hash
         self._alarms_only = alarms_only
         self._readings = Settlement(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
         self._bins = {identity: plan.bins for identity, plan in self._readings.plans.items()}
@@ -89,14 +101,10 @@ class Engine:
         parents = {one.name: one.parent for one in catalogue.touchpoint if one.parent is not None}
         around = Surroundings(self._pane_ms, self._book, Families(parents), tuple(catalogue.exception))
         watched = [rule for rule in catalogue.alarm if rule.kind not in IMMEDIATE]
-        hours = {
-            (rule.metric, Watcher.dimension_of(rule))
-            for rule in watched
-            if wants_hours(rule, catalogue.named(rule.metric))
-        }
+        hours = {(rule.metric, rule.reads) for rule in watched if wants_hours(rule, catalogue.named(rule.metric))}
         for rule in sorted(watched, key=lambda one: one.strata != "children"):
             metric = catalogue.named(rule.metric)
-            dimension = Watcher.dimension_of(rule)
+            dimension = rule.reads
             bins = self._bins[metric.identity]
             ear = self._ears.get((metric.identity, dimension))
             if ear is None:
@@ -207,7 +215,7 @@ class Engine:
     def _judge(self, pane: int, heard: Mapping[tuple[str, str], dict[str, Heard]]) -> list[AlarmTransition]:
         out: list[AlarmTransition] = []
         for rule in self._rules.values():
-            said = heard.get((rule.metric.identity, rule.dimension_of(rule.rule)))
+            said = heard.get((rule.metric.identity, rule.rule.reads))
             at = rule.due()
             if said or (at is not None and at <= pane):
                 out += rule.judge(pane, rule.gather(said) if said else {})
@@ -257,6 +265,41 @@ class Engine:
             "rules": {name: rule.freeze() for name, rule in self._rules.items()},
         }
 
+    def changed(self, catalogue: Catalogue, pane: int, by: By) -> "Changed":
+        """Return the engine that goes on with another catalogue from `pane` on.
+
+        Series of the same identity and rules of the same definition go on as if nothing had happened, others begin cold.
+        """
+        staying = {
+            name for name, rule in self._rules.items()
+            if any(_same_rule(rule, one, catalogue) for one in catalogue.alarm)
+        }  # fmt: skip
+        ended = [
+            said for name, rule in self._rules.items()
+            if name not in staying and rule.is_armed for said in rule.disarm(pane, by)
+        ]  # fmt: skip
+        out = type(self)(
+            catalogue, pane_ms=self._pane_ms, provisional_step_ms=self._provisional_step_ms,
+            alarms_only=self._alarms_only,
+        )  # fmt: skip
+        out._take_over(self.freeze(), staying)
+        cold = [
+            at for at, ear in sorted(out._ears.items())
+            if self.knows(at[0]) and (at not in self._ears or (ear.hours is not None and self._ears[at].hours is None))
+        ]  # fmt: skip
+        return Changed(out, ended, cold)
+
+    def knows(self, identity: str) -> bool:
+        """Tell whether a metric of this identity is counted."""
+        return identity in self._bins
+
+    def teach(self, cells: Cells) -> None:
+        """Let rules learn from the past of series that they have just begun to hear; readings and detectors do not see it."""
+        for one in counted(cells, self._bins) if len(cells) else []:
+            ear = self._ears.get(one.series[:2])
+            if ear is not None:
+                ear.take(one, self._keys.admit(one.series), self.pane or 0, {})
+
     def thaw(self, state: Mapping[str, Any]) -> None:
         """Take the state of `freeze`. Raises ContractError for that of another format, catalogue or pane length."""
         ours = {"format": STATE_FORMAT, "catalogue": self._hash, "pane_ms": self._pane_ms}
@@ -266,15 +309,21 @@ class Engine:
                     "foreign_state", f"state has {name} {state.get(name)}, this process {value}",
                     "run with the settings and catalogue that wrote it, or replay the log from its start",
                 )  # fmt: skip
+        self._take_over(state, self._rules)
+
+    def _take_over(self, state: Mapping[str, Any], rules: Collection[str]) -> None:
+        """Take what a state says of the series of this catalogue and of these rules."""
         self.pane = state["pane"]
         self._keys.thaw(state["keys"])
         self._readings.thaw(state["readings"])
         self._book.thaw(state["book"])
         self._commands.ignored = Counter(dict(state["ignored"]))
-        for metric, dimension, ear in state["ears"]:
-            self._ears[metric, dimension].thaw(ear)
-        for name, rule in self._rules.items():
-            rule.thaw(state["rules"][name])
+        for metric, dimension, held in state["ears"]:
+            ear = self._ears.get((metric, dimension))
+            if ear is not None and (ear.hours is None or held["hours"] is not None):
+                ear.thaw(held)
+        for name in rules:
+            self._rules[name].thaw(state["rules"][name])
 
     def pack(self) -> bytes:
         """Return the whole state as bytes; equal states give equal bytes."""
@@ -286,6 +335,12 @@ class Engine:
         out = cls(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
         out.thaw(msgspec.msgpack.decode(packed, strict=False))
         return out
+
+
+def _same_rule(rule: Watcher, other: Rule, catalogue: Catalogue) -> bool:
+    """Tell whether a rule goes on as `other`: the same definition on the same series."""
+    same = other.name == rule.rule.name and other.definition_hash == rule.rule.definition_hash
+    return same and catalogue.named(other.metric).identity == rule.metric.identity
 
 
 def _in_order(readings: list[Reading], alarms: list[AlarmTransition]) -> list[Output]:

@@ -4,6 +4,7 @@ A pane is judged when the blocks of all sources reach it. Of each source it keep
 or below is a block published again, and skipped; what begins beyond the next pane means lost blocks, and stops.
 """
 
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Self
 
@@ -11,11 +12,13 @@ import msgspec
 
 from schemas.blocks import EMPTY, Block, Cells, Series, unpack
 from schemas.catalogue import Catalogue
+from schemas.declared import LESSON, SEEDS, declared
 from schemas.errors import ContractError
 from schemas.outputs import Decision, DecisionKind, Output
 from streams.core.engine import Engine
 from streams.core.grid import up
-from streams.core.merging import merged
+from streams.core.merging import merged, parted
+from streams.core.watching.watcher import By
 
 SourceId = tuple[str, int]
 """(topic id, partition)"""
@@ -30,6 +33,16 @@ class Source(NamedTuple):
     to: int | None
 
 
+class Awaited(NamedTuple):
+    """What the new series of a catalogue wait for: their past, and what came since the change, which waits with them."""
+
+    identities: set[str]
+    cold: set[tuple[str, str]]
+    """(metric, dimension) of series that go on and have a new listener."""
+    cells: list[Cells]
+    lessons: list[Cells]
+
+
 class Judge:
     """One judge of one tallies partition; `pane` is the last pane judged, None before the first."""
 
@@ -41,7 +54,10 @@ class Judge:
         self.skipped = 0
         """Blocks that were published again."""
         self._pane_ms = pane_ms
-        self._hash = catalogue.hash
+        self._declared = {catalogue.hash}
+        """Hashes of the catalogues that blocks may be counted with."""
+        self._awaited: dict[str, Awaited] = {}
+        """Catalogue hash -> what its new series wait for."""
         self._topics: dict[SourceId, str] = {}
         self._to: dict[SourceId, int] = {}
         self._first: dict[SourceId, int] = {}
@@ -78,8 +94,13 @@ class Judge:
         return out
 
     def _block(self, block: Block) -> list[Output]:
-        source = block.source
         self._check(block)
+        if block.topic in SEEDS:
+            awaited = self._awaited.get(block.catalogue_hash)
+            if awaited is not None:
+                (awaited.lessons if block.topic == LESSON else awaited.cells).append(block.cells)
+            return []
+        source = block.source
         before = self._to.get(source)
         if before is not None and block.to_pane <= before:
             self.skipped += 1
@@ -102,12 +123,13 @@ class Judge:
 
     def _check(self, block: Block) -> None:
         self._same("pane length", block.pane_ms, self._pane_ms)
-        self._same("catalogue", block.catalogue_hash, self._hash)
+        if block.catalogue_hash not in self._declared:
+            self._same("catalogue", block.catalogue_hash, self.engine.catalogue.hash)
         if block.to_pane % self._pane_ms:
             raise ContractError(
                 "bad_pane", f"{block.topic}/{block.partition}: {block.to_pane} is no pane of {self._pane_ms} ms"
             )
-        if self._topics and block.source not in self._topics:
+        if self._topics and block.topic not in SEEDS and block.source not in self._topics:
             raise ContractError(
                 "unknown_source", f"{block.topic}/{block.partition} with topic id {block.topic_id} is no source here",
                 "a topic was re-created or has grown: start a new installation, or restore the topic",
@@ -123,6 +145,8 @@ class Judge:
     def _decision(self, decision: Decision) -> list[Output]:
         if decision.kind is DecisionKind.SOURCES:
             return self._begin(decision)
+        if decision.kind is DecisionKind.CATALOGUE:
+            self._declared.add(declared(decision).catalogue.hash)
         self._decided += 1
         from_pane = up(decision.from_pane or 0, self._pane_ms)
         heappush(self._decisions, (from_pane, self._decided, decision))
@@ -130,7 +154,8 @@ class Judge:
 
     def _begin(self, decision: Decision) -> list[Output]:
         self._same("pane length", decision.body["pane_ms"], self._pane_ms)
-        self._same("catalogue", decision.body["catalogue_hash"], self._hash)
+        if decision.body["catalogue_hash"] not in self._declared:
+            self._same("catalogue", decision.body["catalogue_hash"], self.engine.catalogue.hash)
         topics = {(topic_id, partition): topic for topic, topic_id, partition in decision.body["sources"]}
         if self._topics:
             if topics != self._topics:
@@ -177,15 +202,60 @@ class Judge:
             before = self._decisions[0][0] - self._pane_ms
             if self.pane is not None and self.pane < before:
                 out += self.engine.advance(before, EMPTY)
-            out += self._decide(pane if self.pane is None else before + self._pane_ms)
-        return out + self.engine.advance(pane, cells)
+            due = pane if self.pane is None else before + self._pane_ms
+            out += self._decide(due)
+            if self._panes and self._panes[0] == due < pane:  # what a decision has released
+                out += self.engine.advance(due, self._admitted(self._take(due)))
+        if self._panes and self._panes[0] == pane:
+            cells = merged([cells, self._take(pane)])
+        return out + self.engine.advance(pane, self._admitted(cells))
+
+    def _admitted(self, cells: Cells) -> Cells:
+        """Return the cells of the series that go on; those of series that wait for their past wait with it, others end."""
+        if len(self._declared) == 1:
+            return cells
+        for awaited in self._awaited.values():
+            held, cells = parted(cells, _of(awaited.identities))
+            if len(held):
+                awaited.cells.append(held)
+        return parted(cells, lambda one: self.engine.knows(one.metric))[0]
 
     def _decide(self, pane: int) -> list[Output]:
         """Apply the decisions that are due before `pane` is judged."""
         out: list[Output] = []
         while self._decisions and self._decisions[0][0] <= pane:
-            out += self.engine.decide(heappop(self._decisions)[2], before=pane)
+            decision = heappop(self._decisions)[2]
+            if decision.kind is DecisionKind.CATALOGUE:
+                out += self._change(decision, pane)
+            elif decision.kind is DecisionKind.SEEDED:
+                self._release(str(decision.body["catalogue_hash"]), pane)
+            else:
+                out += self.engine.decide(decision, before=pane)
         return out
+
+    def _change(self, decision: Decision, pane: int) -> list[Output]:
+        """Go on with another catalogue; its new series wait for their past if it says so."""
+        catalogue = declared(decision).catalogue
+        before = self.engine
+        self.engine, ended, cold = before.changed(catalogue, pane, By(decision.author, decision.note))
+        if decision.body["seed"]:
+            new = {identity for identity in catalogue.by_identity() if not before.knows(identity)}
+            self._awaited[catalogue.hash] = Awaited(new, set(cold), [], [])
+        return list(ended)
+
+    def _release(self, name: str, pane: int) -> None:
+        """Let the series of a catalogue begin with `pane`: their past and what has come since is complete."""
+        awaited = self._awaited.pop(name, None)
+        if awaited is None:
+            return
+        self.engine.teach(parted(merged(awaited.lessons), lambda one: one[:2] in awaited.cold)[0])
+        cells = merged(awaited.cells)
+        if len(cells):
+            held = self._cells.get(pane)
+            if held is None:
+                held = self._cells[pane] = []
+                heappush(self._panes, pane)
+            held.append(cells)
 
     def pack(self) -> bytes:
         """Return the whole state as bytes: what `unpack` made of them goes on as this judge would have."""
@@ -197,9 +267,11 @@ class Judge:
                 "sources": [[*source, topic] for source, topic in sorted(self._topics.items())],
                 "vector": [[*source, self._first[source], to] for source, to in sorted(self._to.items())],
                 "reached": self._reached,
-                "cells": [
-                    [pane, [[part.series, len(part), part.pack()] for part in parts]]
-                    for pane, parts in sorted(self._cells.items())
+                "cells": [[pane, _plain(parts)] for pane, parts in sorted(self._cells.items())],
+                "declared": sorted(self._declared),
+                "awaited": [
+                    [name, sorted(one.identities), sorted(one.cold), _plain(one.cells), _plain(one.lessons)]
+                    for name, one in sorted(self._awaited.items())
                 ],
                 "decisions": sorted(self._decisions, key=lambda waiting: waiting[:2]),
                 "decided": self._decided,
@@ -218,8 +290,24 @@ class Judge:
             out._first[topic_id, partition], out._to[topic_id, partition] = first, to
         out._reached = state["reached"]
         for pane, parts in state["cells"]:
-            out._cells[pane] = [unpack([Series(*one) for one in series], rows, raw) for series, rows, raw in parts]
+            out._cells[pane] = _cells(parts)
+        out._declared = set(state["declared"])
+        for name, identities, cold, cells, lessons in state["awaited"]:
+            at = {(metric, dimension) for metric, dimension in cold}
+            out._awaited[name] = Awaited(set(identities), at, _cells(cells), _cells(lessons))
         out._panes = sorted(out._cells)
         waiting = msgspec.convert(state["decisions"], list[tuple[int, int, Decision]])
         out._decisions, out._decided = waiting, state["decided"]
         return out
+
+
+def _of(identities: Collection[str]) -> Callable[[Series], bool]:
+    return lambda one: one.metric in identities
+
+
+def _plain(parts: list[Cells]) -> list[tuple[list[Series], int, bytes]]:
+    return [(part.series, len(part), part.pack()) for part in parts]
+
+
+def _cells(plain: list[Any]) -> list[Cells]:
+    return [unpack([Series(*one) for one in series], rows, raw) for series, rows, raw in plain]

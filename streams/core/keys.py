@@ -40,6 +40,8 @@ class Keys:
         return {"overflow": self.overflow, "known": known}
 
     def thaw(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `freeze`."""
+        """Take the state of `freeze`, but for metrics that are gone."""
         self.overflow = state["overflow"]
-        self._known = {(metric, dimension): set(keys) for metric, dimension, keys in state["known"]}
+        self._known = {
+            (metric, dimension): set(keys) for metric, dimension, keys in state["known"] if metric in self._most
+        }

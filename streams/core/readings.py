@@ -295,20 +295,21 @@ class Settlement:
         }
 
     def thaw(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `freeze`."""
+        """Take the state of `freeze`, but for metrics that are gone."""
         self.dirty = dict(state["dirty"])
         for metric, dimension, key, frozen in state["series"]:
             series = SeriesKey(metric, dimension, key)
-            plan = self.plans[metric]
+            plan = self.plans.get(metric)
+            if plan is None:
+                continue
             tracks = self._series[series] = [Track(series, windex, plan) for windex in range(len(plan.grids))]
             for track, (buckets, rows, latest, pruning) in zip(tracks, frozen, strict=True):
                 track.rung.buckets = {bucket: from_bytes(raw) for bucket, raw in buckets}
                 track.rows = {end: Row(revision, from_bytes(raw)) for end, revision, raw in rows}
                 track.latest, track.pruning = latest, pruning
         for pane, metric, dimension, key, windex, entries in state["calendar"]:
-            track = self._series[SeriesKey(metric, dimension, key)][windex]
-            for entry in entries:
-                self._calendar.enter(pane, track, entry)
+            for entry in entries if metric in self.plans else ():
+                self._calendar.enter(pane, self._series[SeriesKey(metric, dimension, key)][windex], entry)
 
 
 def _frozen_buckets(track: Track) -> Iterable[tuple[int, bytes]]:

@@ -66,11 +66,6 @@ class Watcher:
 
     # --- what it reads ---------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def dimension_of(rule: Rule) -> str:
-        """Return the dimension of the series that a rule reads."""
-        return CHILD if rule.strata == "children" else rule.dimension
-
     def _name(self, key: str, stratum: str) -> str:
         if self._children:
             return msgspec.json.encode([key, stratum]).decode() if self._by_channel else key
@@ -108,7 +103,7 @@ class Watcher:
 
     def _excepted(self, key: str) -> list[Span]:
         """Return the exceptional days of a series, as UTC days."""
-        at_touchpoint = self.dimension_of(self.rule) == CHILD
+        at_touchpoint = self.rule.reads == CHILD
         return [
             ((one.first.toordinal() - _EPOCH) * DAY_MS, (one.last.toordinal() - _EPOCH + 1) * DAY_MS)
             for one in self._exceptions

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from schemas.catalogue import Catalogue, load
 from schemas.codec import Kind, encode
+from schemas.declared import Catalogues, Declared
 from schemas.errors import ContractError, UndecodableError
 from schemas.outputs import Decision, DecisionKind, Output, decision_to_record
 from schemas.readiness import Readiness
@@ -23,6 +24,7 @@ from streams.topic_ids import Found
 Maker = Callable[..., list[tuple[bytes, bytes]]]
 SETTINGS = Settings(pane_ms=1000, provisional_step_ms=10_000)
 CATALOGUE = load()
+KNOWN = Catalogues([Declared(0, CATALOGUE)])
 FOUND = {topic.name: Found(f"id of {topic.name}", topic.partitions) for topic in SOURCES}
 OURS = sources_body(FOUND, SETTINGS, CATALOGUE.hash)
 
@@ -58,7 +60,7 @@ def test_a_snapshot_anywhere_goes_on_as_if_nothing_had_happened(log_maker: Maker
             shelf.put(key, value)
         newest = shelf.newest()
         assert newest is not None
-        back = Judged.restored(newest[0], SETTINGS, CATALOGUE, OURS, "log")
+        back = Judged.restored(newest[0], SETTINGS, KNOWN, OURS, "log")
         assert back.position() == judged.position()
         said += fed(back, log, cut, len(log))
         assert said == clean
@@ -87,7 +89,7 @@ def test_the_state_of_another_log_is_refused(log_maker: Maker) -> None:
     judged = fresh()
     fed(judged, log_of(log_maker, seed=13), 0, 50)
     with pytest.raises(ContractError, match="created anew"):
-        Judged.restored(judged.snapshot(), SETTINGS, CATALOGUE, OURS, "another log")
+        Judged.restored(judged.snapshot(), SETTINGS, KNOWN, OURS, "another log")
 
 
 def test_a_topic_that_was_created_anew_is_refused_by_name(log_maker: Maker) -> None:

@@ -109,7 +109,7 @@ def test_what_does_not_fit_the_log_is_refused_with_the_remedy(installation: Any,
     packaged = (files("schemas") / "catalogue.toml").read_text("utf-8")
     changed.write_text(packaged.replace("p1 = [0.25]", "p1 = [0.30]"))
     before = installation.position(), installation.outputs()
-    refuse(installation, "restore the old catalogue, or start a new installation", catalogue=str(changed))
+    refuse(installation, "barometer catalogue apply`, or restore the old file", catalogue=str(changed))
     refuse(installation, "set BAROMETER_PANE_MS=1000, or start a new installation", pane_ms=2000)
     refuse(installation, "set BAROMETER_PROVISIONAL_STEP_MS=10000", provisional_step_ms=2000)
     installation.append(log_maker(installation.body, installation.catalogue, panes=1, seed=4))
