@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 U64 = np.uint64
 _UUID_CHARS = 36
 _HEX_AT = np.array([i for i in range(_UUID_CHARS) if i not in {8, 13, 18, 23}])
-_NIBBLE = np.full(256, 255, dtype=np.uint8)
-_NIBBLE[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16, dtype=np.uint8)
+_HEXADECIMAL = b"0123456789abcdef"
 _FULL = 0.6
 _FREE, _CLAIMED = (
     -1,
@@ -30,10 +29,9 @@ def id_words(ids: Sequence[str]) -> NDArray[np.uint64]:
         return np.empty((0, 2), dtype=U64)
     joined = "".join(ids).encode("utf-8", "surrogatepass")
     if len(joined) == len(ids) * _UUID_CHARS:
-        nibbles = _NIBBLE[np.frombuffer(joined, dtype=np.uint8).reshape(len(ids), _UUID_CHARS)[:, _HEX_AT]]
-        if nibbles.max() < 16:
-            raw = (nibbles[:, 0::2] << 4) | nibbles[:, 1::2]
-            return np.ascontiguousarray(raw).view(U64)
+        digits = np.frombuffer(joined, dtype=np.uint8).reshape(len(ids), _UUID_CHARS)[:, _HEX_AT].tobytes()
+        if not digits.translate(None, _HEXADECIMAL):
+            return np.frombuffer(bytes.fromhex(digits.decode("ascii")), dtype=U64).reshape(-1, 2)
     out = np.empty((len(ids), 16), dtype=np.uint8)
     for i, one in enumerate(ids):
         out[i] = np.frombuffer(_id_bytes(one), dtype=np.uint8)
@@ -52,6 +50,12 @@ def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     words = (words ^ (words >> U64(33))) * U64(0xFF51AFD7ED558CCD)
     words = (words ^ (words >> U64(33))) * U64(0xC4CEB9FE1A85EC53)
     return words ^ (words >> U64(33))
+
+
+def _all_differ(numbers: NDArray[np.uint64]) -> bool:
+    """Return whether no two of them are equal."""
+    placed = np.sort(numbers)
+    return not (placed[1:] == placed[:-1]).any()
 
 
 class RepeatFilter:
@@ -85,7 +89,9 @@ class RepeatFilter:
         n = len(words)
         if n == 0:
             return np.empty(0, dtype=np.bool_)
-        order = np.lexsort((np.arange(n), words[:, 1], words[:, 0]))
+        if _all_differ(words[:, 0]):
+            return self._first_of_different(words, arrived)
+        order = np.lexsort((words[:, 1], words[:, 0]))
         ids, at = words[order], arrived[order]
         head = np.empty(n, dtype=np.bool_)
         head[0] = True
@@ -102,6 +108,13 @@ class RepeatFilter:
         out[order] = fresh
         return out
 
+    def _first_of_different(self, ids: NDArray[np.uint64], arrived: NDArray[np.int64]) -> NDArray[np.bool_]:
+        self._make_room(len(ids), int(arrived[0]))
+        slots = self._slots_of(ids)
+        before = self._seen[slots]
+        self._seen[slots] = arrived
+        return (before < 0) | (arrived - before > self.window_ms)
+
     def _slots_of(self, ids: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each distinct id, claiming a free one where the id is new."""
         mask = len(self._seen) - 1
@@ -113,21 +126,15 @@ class RepeatFilter:
         while len(open_):
             probes += 1
             here = at[open_]
-            occupied = self._seen[here] != _FREE
-            same = occupied & (self._hi[here] == hi[open_]) & (self._lo[here] == lo[open_])
+            free = np.flatnonzero(self._seen[here] == _FREE)
+            if len(free):
+                # of several ids that want one free slot one takes it; the others go on
+                wanted, ids_of = here[free], open_[free]
+                self._hi[wanted], self._lo[wanted], self._seen[wanted] = hi[ids_of], lo[ids_of], _CLAIMED
+                self._used += int(((self._hi[wanted] == hi[ids_of]) & (self._lo[wanted] == lo[ids_of])).sum())
+            same = (self._hi[here] == hi[open_]) & (self._lo[here] == lo[open_])
             slots[open_[same]] = here[same]
-            free = np.flatnonzero(~occupied)
-            # of several ids that want one free slot the first takes it; the others go on
-            _, winner = np.unique(here[free], return_index=True)
-            won = free[winner]
-            slot = here[won]
-            self._hi[slot], self._lo[slot] = hi[open_[won]], lo[open_[won]]
-            self._seen[slot] = _CLAIMED
-            slots[open_[won]] = slot
-            self._used += len(won)
-            done = same.copy()
-            done[won] = True
-            open_ = open_[~done]
+            open_ = open_[~same]
             at[open_] = (at[open_] + 1) & mask
         self.longest_probe = max(self.longest_probe, probes)
         return slots

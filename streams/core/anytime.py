@@ -17,7 +17,8 @@ from math import exp, lgamma, log, log1p, pi
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln
+
+from streams.core import special
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def share_sequence(good: int, n: int, level: float) -> tuple[float, float]:
 
     Source: Robbins 1970, with the beta mixture of Howard, Ramdas, McAuliffe and Sekhon 2021, inverted exactly.
     """
-    least = float(betaln(PRIOR + good, PRIOR + n - good) - betaln(PRIOR, PRIOR)) + log(1 - level)
+    least = float(special.betaln(PRIOR + good, PRIOR + n - good) - special.betaln(PRIOR, PRIOR)) + log(1 - level)
     return _share_floor(good, n, least), 1 - _share_floor(n - good, n, least)
 
 

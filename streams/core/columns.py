@@ -92,10 +92,10 @@ class Columns:
             entries = self._frame["attributes"].to_arrow()
             rows, keys = pc.list_parent_indices(entries), pc.list_flatten(entries)
             named = np.flatnonzero(pc.equal(pc.struct_field(keys, "key"), name).to_numpy(zero_copy_only=False))
-            at = np.full(len(self), -1, dtype=np.int64)
-            at[np.asarray(rows)[named]] = named  # of a name that stands twice the last counts
-            values = pc.struct_field(keys, "value").take(pa.array(at, mask=at < 0))
-            held = self._attributes[name] = coded(values)
+            values = coded(pc.struct_field(keys, "value").take(pa.array(named)))
+            code = np.full(len(self), len(values.titles), dtype=np.int64)
+            code[np.asarray(rows)[named]] = values.code  # of a name that stands twice the last counts
+            held = self._attributes[name] = Coded([*values.titles, None], code)
         return held
 
     def recalled(self, metric: str) -> Ints | None:
@@ -116,20 +116,32 @@ class Columns:
     @cached_property
     def original(self) -> Flags:
         """Return which events neither correct nor take back another."""
-        corrects = self._frame["corrects"].is_null().to_numpy()
-        kept: Flags = corrects if self.retracted is None else corrects & ~self.retracted
-        return kept
+        corrects = self._frame["corrects"]
+        none = corrects.null_count() == len(self)  # the usual case, at no cost
+        kept: Flags = np.ones(len(self), dtype=np.bool_) if none else corrects.is_null().to_numpy()
+        return kept if self.retracted is None else kept & ~self.retracted
 
     @cached_property
     def outbound(self) -> Flags:
         """Return which events went out."""
-        return coded(self._frame["direction"].to_arrow()).among((Direction.OUT,))
+        return self._direction.among((Direction.OUT,))
 
     @cached_property
     def machine(self) -> Flags:
         """Return which events no human made."""
-        made: Flags = self._frame["traits"].struct.field("non_human").to_numpy()
-        return made
+        return self._trait("non_human")
+
+    @cached_property
+    def _direction(self) -> Coded:
+        return coded(self._frame["direction"].to_arrow())
+
+    @cached_property
+    def _traits(self) -> Any:
+        return self._frame["traits"].to_arrow()
+
+    def _trait(self, name: str) -> Flags:
+        held: Flags = self._traits.field(name).to_numpy(zero_copy_only=False)
+        return held
 
     @cached_property
     def occurred(self) -> Ints:
@@ -155,19 +167,16 @@ class Columns:
     @cached_property
     def direct(self) -> Flags:
         """Return which events a human gave at first hand."""
-        traits = self._frame["traits"].struct
-        direct: Flags = ~(traits.field("second_hand").to_numpy() | traits.field("non_human").to_numpy())
-        return direct
+        return ~(self._trait("second_hand") | self.machine)
 
     @cached_property
     def inbound(self) -> Flags:
         """Return which events came to us."""
-        return coded(self._frame["direction"].to_arrow()).among((Direction.IN,))
+        return self._direction.among((Direction.IN,))
 
     @cached_property
     def _probe(self) -> Flags:
-        probe: Flags = self._frame["traits"].struct.field("probe").to_numpy()
-        return probe | self.kind.among((PROBE,))
+        return self._trait("probe") | self.kind.among((PROBE,))
 
     @cached_property
     def _in_time(self) -> Flags:

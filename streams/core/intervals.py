@@ -6,19 +6,19 @@ Each function returns (lo, hi). An interval covers sampling noise among those wh
 from functools import lru_cache
 from math import sqrt
 
-from scipy.special import gammainccinv, gammaincinv, ndtri, stdtrit
+from streams.core import special
 
 
 @lru_cache(maxsize=256)
 def z_of(probability: float) -> float:
     """Return the quantile of the standard normal distribution."""
-    return float(ndtri(probability))
+    return float(special.ndtri(probability))
 
 
 @lru_cache(maxsize=65_536)
 def t_of(probability: float, freedom: int) -> float:
     """Return the quantile of Student's t distribution."""
-    return float(stdtrit(freedom, probability))
+    return float(special.stdtrit(freedom, probability))
 
 
 def two_sided(level: float) -> float:
@@ -80,5 +80,5 @@ def poisson_exact(count: int, level: float) -> tuple[float, float]:
     Source: Garwood 1936; quantiles of chi-square, written as gamma quantiles.
     """
     tail = (1 - level) / 2
-    lo = float(gammaincinv(count, tail)) if count else 0.0
-    return lo, float(gammainccinv(count + 1, tail))
+    lo = float(special.gammaincinv(count, tail)) if count else 0.0
+    return lo, float(special.gammainccinv(count + 1, tail))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import NamedTuple
 
-from scipy.special import gammainccinv, gammaincinv
-
+from streams.core import special
 from streams.core.sketch import EDGES, middle
 
 
@@ -43,4 +42,4 @@ def total_interval(total: int, amounts: Amounts, level: float) -> tuple[float, f
 def _gamma(mean: float, variance: float, tail: float, *, upper: bool) -> float:
     """Return the quantile of the gamma distribution with this mean and variance."""
     shape = (mean / sqrt(variance)) ** 2
-    return variance / mean * float((gammainccinv if upper else gammaincinv)(shape, tail))
+    return variance / mean * float((special.gammainccinv if upper else special.gammaincinv)(shape, tail))

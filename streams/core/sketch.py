@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr
+
+from streams.core import special
 
 ACCURACY = 0.01
 """The largest relative error of `middle` for a value within the buckets."""
@@ -69,8 +70,8 @@ def quantile_interval(bins: Mapping[int, int], q: float, level: float) -> Quanti
     """
     n = sum(bins.values())
     tail = (1 - level) / 2
-    lower = bisect_left(range(n), tail, key=lambda below: float(bdtr(below, n, q)))
-    upper = 1 + bisect_left(range(n), 1 - tail, key=lambda below: float(bdtr(below, n, q)))
+    lower = bisect_left(range(n), tail, key=lambda below: float(special.bdtr(below, n, q)))
+    upper = 1 + bisect_left(range(n), 1 - tail, key=lambda below: float(special.bdtr(below, n, q)))
     lo = least_of(_bucket_of_rank(bins, lower)) if lower else 0
     hi = EDGES[_bucket_of_rank(bins, upper) if upper <= n else LAST]
     return Quantile(quantile(bins, q), float(lo), float(hi))

@@ -10,9 +10,9 @@ from collections.abc import Hashable
 from math import ceil
 
 import numpy as np
-from scipy.special import bdtr
 
 from schemas.metrics import Metric
+from streams.core import special
 from streams.core.canonical import Ints
 from streams.core.columns import STILL_OPEN, Columns
 from streams.core.kinds.kind import UNKNOWN, Counts, Estimate, Kind, Selected
@@ -62,8 +62,8 @@ class ResponseQuantile(Kind):
         if value is None or value >= limit:
             return UNKNOWN
         tail = (1 - metric.level) / 2
-        lower = bisect_left(range(n), tail, key=lambda below: float(bdtr(below, n, q)))
-        upper = 1 + bisect_left(range(n), 1 - tail, key=lambda below: float(bdtr(below, n, q)))
+        lower = bisect_left(range(n), tail, key=lambda below: float(special.bdtr(below, n, q)))
+        upper = 1 + bisect_left(range(n), 1 - tail, key=lambda below: float(special.bdtr(below, n, q)))
         first = _at_rank(ranked, lower) if lower else None
         last = _at_rank(ranked, upper) if upper <= n else None
         hi = EDGES[LAST] if last is None or last >= limit else highest(last)

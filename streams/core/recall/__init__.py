@@ -17,11 +17,12 @@ from schemas.catalogue import Catalogue
 from schemas.event import Channel
 from schemas.metrics import MetricKind
 from streams.core.canonical import Ints
-from streams.core.columns import FIRST, RECALL, Columns
+from streams.core.columns import FIRST, RECALL
 from streams.core.counting_plan import Group, plan_of
 from streams.core.merging import merged
 from streams.core.recall.contacts import Contacts
 from streams.core.recall.firsts import Firsts
+from streams.core.recall.heard import Heard
 from streams.core.recall.responses import Responses
 
 RESPONSES = frozenset({MetricKind.RESPONSE, MetricKind.RESPONSE_QUANTILE})
@@ -70,14 +71,14 @@ class Recall:
 
         `first`: which rows are no repeated events; `arrived`: by row, never falling, not below an earlier call's.
         """
-        columns = Columns(frame)
+        heard = Heard(frame, first, arrived)
         added: dict[str, NDArray[Any]] = {}
         for name, contacts in self._contacts.items():
-            added[name] = contacts.take(columns, first, arrived)
+            added[name] = contacts.take(heard)
         for name, firsts in self._firsts.items():
-            added[name] = firsts.take(columns, first, arrived)
+            added[name] = firsts.take(heard)
         for one in self._responses:
-            one.take(columns, first, arrived)
+            one.take(heard)
         return frame.with_columns(pl.Series(name, values) for name, values in added.items()) if added else frame
 
     def begin(self, pane: int) -> None:

@@ -1,17 +1,16 @@
 """Which contacts are repeats: the same customer, channel and topic had one not long before."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.metrics import Metric
-from schemas.repeats import RepeatFilter, id_words
+from schemas.repeats import RepeatFilter
 from streams.core.canonical import Ints
-from streams.core.columns import Columns
+from streams.core.recall.heard import Heard
+from streams.core.recall.words import APART
 
 TOPIC = "topic"
 """The attribute that says what a contact is about; contacts without it are about one and the same."""
 UNCOUNTED = -1
-APART = "\x00"
 
 
 class Contacts:
@@ -26,27 +25,22 @@ class Contacts:
         """Return how far back the log decides."""
         return self._metric.within_ms
 
-    def take(self, columns: Columns, first: NDArray[np.bool_], arrived: Ints) -> Ints:
-        """Return by row 1 for a repeat, 0 for another contact, -1 for what is none or names no customer; remember them.
-
-        `first`: which rows are no repeated events; `arrived`: by row, never falling, not below an earlier call's.
-        """
-        metric = self._metric
+    def take(self, heard: Heard) -> Ints:
+        """Return by row 1 for a repeat, 0 for another contact, -1 for what is none or names no customer; remember them."""
+        metric, columns = self._metric, heard.columns
         out = np.full(len(columns), UNCOUNTED, dtype=np.int64)
         if set(metric.events).isdisjoint(columns.kind.titles) or set(metric.channels).isdisjoint(
             columns.channel.titles
         ):
             return out
-        contact = columns.kind.among(metric.events) & columns.channel.among(metric.channels) & first
-        rows = np.flatnonzero(contact & columns.customers & columns.direct & columns.inbound & columns.original)
-        subjects = columns.named("subject", rows)
-        known = np.flatnonzero(np.array([bool(one) for one in subjects], dtype=np.bool_))
-        if not len(known):
+        contact = columns.kind.among(metric.events) & columns.channel.among(metric.channels) & heard.first
+        found = np.flatnonzero(contact & columns.customers & columns.direct & columns.inbound & columns.original)
+        rows = found[heard.named("subject").known[found]]
+        if not len(rows):
             return out
-        rows, topic, channel = rows[known], columns.attribute(TOPIC), columns.channel
-        keys = [
-            f"{channel.titles[by]}{APART}{topic.titles[about] or ''}{APART}{subjects[at]}"
-            for by, about, at in zip(channel.code[rows], topic.code[rows], known, strict=True)
-        ]
-        out[rows] = ~self._filter.first(id_words(keys), arrived[rows])
+        channel, topic = columns.channel, columns.attribute(TOPIC)
+        topics = len(topic.titles)
+        pairs, context = np.unique(channel.code[rows] * topics + topic.code[rows], return_inverse=True)
+        contexts = [f"{channel.titles[at // topics]}{APART}{topic.titles[at % topics] or ''}" for at in pairs.tolist()]
+        out[rows] = ~self._filter.first(heard.within("subject", rows, contexts, context), heard.arrived[rows])
         return out

@@ -7,11 +7,10 @@ day under a period of a week would never be counted again.)
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.repeats import RepeatFilter, id_words
-from streams.core.canonical import Ints
-from streams.core.columns import Columns
+from schemas.repeats import RepeatFilter
 from streams.core.counting_plan import Group
-from streams.core.recall.contacts import APART
+from streams.core.recall.heard import Heard
+from streams.core.recall.words import APART
 
 _COLUMN = {"subject": "subject", "conversation": "conversation_ref"}
 
@@ -31,28 +30,25 @@ class Firsts:
         """Return how far back the log decides."""
         return self._group.metric.one_per_period_ms
 
-    def take(self, columns: Columns, first: NDArray[np.bool_], arrived: Ints) -> NDArray[np.bool_]:
-        """Return by row whether it counts; remember who answered. Arguments as in `Contacts.take`.
+    def take(self, heard: Heard) -> NDArray[np.bool_]:
+        """Return by row whether it counts; remember who answered.
 
         What names nobody always counts; what corrects or takes back an answer never, since the answer need not have counted.
         """
-        metric = self._group.metric
+        metric, columns = self._group.metric, heard.columns
         out = columns.original.copy()
         selected = self._group.kind.select(columns, metric)
         if selected is None:
             return out
-        welcome = (first & out & columns.channel.among(metric.channels))[selected.rows]
-        rows = np.sort(selected.rows[welcome])
-        names = columns.named(self._column, rows)
-        known = np.flatnonzero(np.array([bool(one) for one in names], dtype=np.bool_))
-        if not len(known):
+        welcome = (heard.first & out & columns.channel.among(metric.channels))[selected.rows]
+        found = np.sort(selected.rows[welcome])
+        rows = found[heard.named(self._column).known[found]]
+        if not len(rows):
             return out
-        rows, channel = rows[known], columns.channel
-        periods = arrived[rows] // metric.one_per_period_ms
-        keys = [
-            f"{channel.titles[by]}{APART}{period}{APART}{names[at]}"
-            for by, period, at in zip(channel.code[rows], periods.tolist(), known, strict=True)
-        ]
-        out[rows] = self._filter.first(id_words(keys), arrived[rows])
+        channel, channels = columns.channel, len(columns.channel.titles)
+        periods = heard.arrived[rows] // metric.one_per_period_ms
+        pairs, context = np.unique(periods * channels + channel.code[rows], return_inverse=True)
+        contexts = [f"{channel.titles[at % channels]}{APART}{at // channels}" for at in pairs.tolist()]
+        out[rows] = self._filter.first(heard.within(self._column, rows, contexts, context), heard.arrived[rows])
         self.left_out += int(len(rows) - out[rows].sum())
         return out

@@ -3,6 +3,7 @@
 import itertools
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from schemas.metrics import MetricKind
 from streams.core.counting import count_events, frame_of
 from streams.core.kinds.response_quantile import still_open
 from streams.core.merging import merged
-from streams.core.recall import Recall
+from streams.core.recall import Recall, index, responses, rows
 from streams.core.tally import TallyState
 from tests.streams.conftest import make_record
 from tests.streams.core.naive_memory import remembered_cells
@@ -96,6 +97,21 @@ def test_runs_of_panes_follow_each_other_and_only_single_panes_have_cells(seed):
     for before, block in itertools.pairwise(found):
         assert block.from_pane == before.to_pane + PANE_MS
         assert block.from_pane == block.to_pane or block.cells == EMPTY
+
+
+@pytest.mark.parametrize("many", [0, 1 << 20])
+def test_blocks_do_not_depend_on_when_what_is_old_is_forgotten(monkeypatch, many):
+    told = {"subject": "ann", "conversation_ref": "x"}
+    logs = [log_of(seed, size=300, **(told if seed == 2 else {})) for seed in range(3)]
+    whole = [encoded(tally_at().feed(run_of(records))) for records in logs]
+    monkeypatch.setattr(index, "_LEAST_BITS", 1)
+    monkeypatch.setattr(rows, "_LEAST", 1)
+    monkeypatch.setattr(responses, "_MANY", many)
+    for records, expected in zip(logs, whole, strict=True):
+        tally = tally_at()
+        assert expected == encoded(
+            [block for at in range(0, 300, 9) for block in tally.feed(run_of(records[at : at + 9]))]
+        )
 
 
 def test_channels_of_which_no_metric_remembers_anything_have_no_memory():
