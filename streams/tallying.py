@@ -2,13 +2,14 @@
 
 Order of things: disputes and blocks are acknowledged, then the offset behind the last block is committed with its meaning.
 A restart therefore begins with the first record of a pane, and publishes at most blocks that the judge has already seen.
+Each pane is counted with the catalogue that is declared for it, as far as that is known when its first record is counted.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas import blocks
@@ -17,21 +18,22 @@ from schemas.blocks import Block
 from schemas.catalogue import Catalogue, load
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
-from schemas.errors import ContractError
+from schemas.declared import Catalogues
 from schemas.killpoint import KillPoints
 from schemas.outputs import DecisionKind, decision_to_record, output_to_record
 from schemas.readiness import Readiness
 from schemas.repeats import RepeatFilter
-from schemas.rules import RuleKind
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
-from schemas.topics import ADMITTED, IMMEDIATE, SOURCES, TALLIES, Topic
+from schemas.topics import ADMITTED, CATALOGUES, IMMEDIATE, SOURCES, TALLIES, Topic
+from streams.catalogues import CatalogueLog, InForce
 from streams.core.disputes import adoption, immediate_rules, raised_by
 from streams.core.tally import NO_SENT, Dispute, PartitionTally, Run, TallyState, arrived_of, disputes_of, panes_of
 from streams.counted_log import check_log
 from streams.host import Host, RevokedError, run_stage
 from streams.intake import Committed, Records
 from streams.runs import runs_of
+from streams.tally_position import committed_of, state_of
 from streams.ticking import Ticker
 from streams.topic_ids import find_topics
 from streams.warming import Stretch, WarmUp
@@ -43,33 +45,10 @@ KILL_POINT = "tally.after_block"
 WARM = "repeat_filter"
 HELD_RECORDS = 500_000
 WAIT_S = 0.1
+LOOK_S = 1.0
+"""How often a process looks for a change of the catalogue."""
+PAUSE_S = 5.0
 BATCH_BYTES = 1 << 20
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """The meaning of a committed offset: the last pane closed and the arrived time so far, of which topic."""
-
-    to: int
-    arrived: int
-    topic_id: str
-
-
-def state_of(tp: TopicPartition, offset: int, metadata: str, topic_id: str) -> TallyState:
-    """Return where a committed offset says that a partition was left. Raises ContractError if it belongs to something else."""
-    where = f"{tp.topic}-{tp.partition}"
-    try:
-        position = msgspec.json.decode(metadata, type=Position)
-    except msgspec.DecodeError as error:
-        raise ContractError(
-            "bad_position", f"{where}: the committed offset says {metadata!r}", "nobody else may commit for this group"
-        ) from error
-    if position.topic_id != topic_id:
-        raise ContractError(
-            "topic_recreated",
-            f"{where} was topic {position.topic_id}, now it is {topic_id}",
-            "its events are gone: start a new installation with another topic_prefix",
-        )
-    return TallyState(to=position.to, arrived=position.arrived, next_offset=offset)
 
 
 class TallyStage:
@@ -80,10 +59,12 @@ class TallyStage:
     ) -> None:
         self._settings, self._catalogue, self._readiness, self._clock = settings, catalogue, readiness, clock
         self._telemetry = telemetry
+        self._in_force = InForce(catalogue, settings.pane_ms)
+        self._catalogues: CatalogueLog | None = None
+        self._looked_at = 0.0
         self._kill = KillPoints(settings.kill_point)
         self._prefix = settings.topic_prefix
         self._sources: dict[str, Topic] = {self._prefix + one.name: one for one in SOURCES}
-        self._immediate = immediate_rules(catalogue)
         self._ids: dict[str, str] = {}
         self._ticker = Ticker(settings.pane_ms)
         self._ticks: set[asyncio.Future[object]] = set()
@@ -100,11 +81,14 @@ class TallyStage:
     # --- assignment ------------------------------------------------------------------------------------------------
 
     async def on_started(self, host: Host) -> None:
-        """Check that the log is ours, and connect the producer."""
+        """Check that the log and the catalogue are ours, and connect the producer."""
         self._host = host
-        names = [*self._sources, self._prefix + TALLIES.name, self._prefix + IMMEDIATE.name]
-        found = await asyncio.to_thread(find_topics, self._settings.kafka_bootstrap, names)
-        await check_log(self._settings, found, self._catalogue.hash)
+        others = [self._prefix + one.name for one in (TALLIES, IMMEDIATE, CATALOGUES)]
+        found = await asyncio.to_thread(find_topics, self._settings.kafka_bootstrap, [*self._sources, *others])
+        self._catalogues = await CatalogueLog.open(self._settings.kafka_bootstrap, self._prefix)
+        declared = await self._catalogues.look(to_end=True) or Catalogues()
+        self._in_force.learn(declared)
+        await check_log(self._settings, found, self._catalogue, declared)
         self._ids = {name: one.topic_id for name, one in found.items()}
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_bootstrap,
@@ -122,24 +106,25 @@ class TallyStage:
         """Take up each partition where its last committed block ends; its memory warms up meanwhile."""
         assert self._host is not None
         await self.on_revoked()
+        await self._look(to_end=True)  # what another member may have known when it published
         beginnings = await self._host.beginnings([tp for tp in partitions if tp not in committed])
         for tp in partitions:
-            topic = self._sources[tp.topic]
+            topic, state = self._sources[tp.topic], TallyState(next_offset=beginnings.get(tp, 0))
+            if tp in committed:
+                state = state_of(tp, *committed[tp], self._ids[tp.topic])
             window = topic.repeat_window_ms
             self._tallies[tp] = PartitionTally(
                 topic.name,
                 self._ids[tp.topic],
                 tp.partition,
-                self._catalogue,
+                self._in_force.at(state.to + self._settings.pane_ms),
                 self._settings.pane_ms,
                 topic is not ADMITTED,
                 None if window is None else RepeatFilter(window),
-                state_of(tp, *committed[tp], self._ids[tp.topic])
-                if tp in committed
-                else TallyState(next_offset=beginnings[tp]),
+                state,
             )
-        stretches = await self._stretches([tp for tp in partitions if tp in committed])
-        self._warm_up = WarmUp(self._settings.kafka_bootstrap, self._tallies, stretches)
+        self._warm_up = WarmUp(self._settings.kafka_bootstrap, self._tallies)
+        self._warm_up.begin(await self._stretches([tp for tp in partitions if tp in committed]))
         self._say_warm()
         return {tp: tally.state.next_offset for tp, tally in self._tallies.items()}
 
@@ -168,6 +153,20 @@ class TallyStage:
         await self.on_revoked()
         if self._producer is not None:
             await self._producer.stop()
+        if self._catalogues is not None:
+            await self._catalogues.close()
+
+    async def _look(self, *, to_end: bool = False) -> None:
+        """Learn what is declared if the last look was `LOOK_S` ago; with `to_end`, or after a pause, all that is declared by now."""
+        ago_s = time.monotonic() - self._looked_at
+        if self._catalogues is None or not (to_end or ago_s >= LOOK_S):
+            return
+        # Who has stood still may have been replaced by one who knows more; to publish less than that would go back.
+        found = await self._catalogues.look(to_end=to_end or ago_s >= PAUSE_S)
+        self._looked_at = time.monotonic()
+        if found is not None:
+            self._in_force.learn(found)
+            log.info("catalogues: %s", ", ".join(f"{one.catalogue.hash} from {one.from_pane}" for one in found))
 
     # --- records ---------------------------------------------------------------------------------------------------
 
@@ -176,11 +175,7 @@ class TallyStage:
         runs = runs_of(batch)
         for tp, run in runs.items():
             self._show_sent(tp, run)
-        disputes = []
-        for tp in self._cold():
-            if tp in runs:
-                disputes += self._hold(tp, runs.pop(tp))
-        await self._feed(runs, disputes)
+        await self._feed(runs)
         await self._feed_held()
         while sum(len(run) for held in self._held.values() for run in held) > HELD_RECORDS:
             assert self._warm_up is not None and self._host is not None
@@ -198,16 +193,16 @@ class TallyStage:
         self._held_arrived[tp] = int(arrived[-1])
         self._held.setdefault(tp, []).append(run)
         live = self._sources[tp.topic] is not ADMITTED
-        threats = RuleKind.LEGAL_THREAT in self._immediate
-        return disputes_of(run, panes_of(arrived, self._settings.pane_ms), threats=threats) if live else []
+        return disputes_of(run, panes_of(arrived, self._settings.pane_ms), threats=True) if live else []
 
     async def _feed_held(self) -> None:
         assert self._warm_up is not None
         self._warm_up.check()
         warm = [tp for tp in self._held if tp not in self._warm_up.cold]
         for tp in warm:
+            del self._held_arrived[tp]
             for run in self._held.pop(tp):
-                await self._feed({tp: run}, [])
+                await self._feed({tp: run})
         self._say_warm()
 
     def _say_warm(self) -> None:
@@ -217,16 +212,19 @@ class TallyStage:
         else:
             self._readiness.ok(WARM)
 
-    async def _feed(self, runs: Mapping[TopicPartition, Run], disputes: list[Dispute]) -> None:
+    async def _feed(self, runs: Mapping[TopicPartition, Run]) -> None:
+        await self._look()
+        disputes: list[Dispute] = []
         closed: list[tuple[TopicPartition, Block]] = []
         for tp in sorted(runs):
-            tally = self._tallies[tp]
-            before = tally.left_out
-            closed += [(tp, block) for block in tally.feed(runs[tp])]
-            if tally.left_out > before:
-                self._telemetry.count("answers_left_out_total", tally.left_out - before, topic=tp.topic)
-            disputes += tally.disputes
-            tally.disputes.clear()
+            rest: Run | None = runs[tp]
+            while rest is not None and tp not in self._cold():
+                blocks, rest = await self._count(tp, rest)
+                closed += [(tp, block) for block in blocks]
+                disputes += self._tallies[tp].disputes
+                self._tallies[tp].disputes.clear()
+            if rest is not None:
+                disputes += self._hold(tp, rest)
             await asyncio.sleep(0)
         if disputes or closed:
             await self._publish(disputes, [block for _, block in closed])
@@ -236,10 +234,30 @@ class TallyStage:
             for tp, block in closed:
                 self._say_closed(tp, block)
 
+    async def _count(self, tp: TopicPartition, run: Run) -> tuple[list[Block], Run | None]:
+        """Count records up to the next change of the catalogue; return the blocks, and the records after the change.
+
+        Where there are any another tally has taken over, to be fed when it is warm.
+        """
+        tally = self._tallies[tp]
+        before = tally.left_out
+        change = self._in_force.change(tally.catalogue, tally.next_pane)
+        blocks, rest = (tally.feed(run), None) if change is None else tally.feed_before(run, change.from_pane)
+        if tally.left_out > before:
+            self._telemetry.count("answers_left_out_total", tally.left_out - before, topic=tp.topic)
+        if change is not None and rest is not None:
+            assert self._warm_up is not None
+            following = self._tallies[tp] = tally.successor(change.catalogue)
+            following.disputes, tally.disputes = tally.disputes, []
+            self._warm_up.begin(await self._stretches([tp]))
+            log.info("%s-%d changes to catalogue %s", tp.topic, tp.partition, change.catalogue.hash)
+        return blocks, rest
+
     async def _publish(self, disputes: Sequence[Dispute], closed: Sequence[Block]) -> None:
         """Publish in order and wait until all is acknowledged."""
         sent = []
-        for alarm in raised_by(disputes, self._immediate):
+        rules = ((one, immediate_rules(self._in_force.at(one.pane))) for one in disputes)
+        for alarm in (alarm for one, its in rules for alarm in raised_by([one], its)):
             value = encode(Kind.TRANSITION, output_to_record(alarm))
             sent.append(await self._send(IMMEDIATE, alarm.alarm_id.encode(), value))
             value = encode(Kind.DECISION, decision_to_record(adoption(alarm)))
@@ -260,12 +278,7 @@ class TallyStage:
 
     async def _commit(self, partitions: set[TopicPartition]) -> None:
         assert self._host is not None
-        offsets = {}
-        for tp in partitions:
-            tally = self._tallies[tp]
-            position = Position(to=tally.state.to, arrived=tally.state.arrived, topic_id=tally.topic_id)
-            offsets[tp] = (tally.state.next_offset, msgspec.json.encode(position).decode())
-        await self._host.commit(offsets)
+        await self._host.commit({tp: committed_of(self._tallies[tp].state, self._ids[tp.topic]) for tp in partitions})
 
     def _say_closed(self, tp: TopicPartition, block: Block) -> None:
         self._telemetry.count("blocks_total", stage=NAME, topic=tp.topic)
@@ -285,6 +298,7 @@ class TallyStage:
     async def on_timer(self) -> None:
         """Append the ticks that quiet partitions want; go on with what waited for its memory."""
         assert self._host is not None and self._producer is not None
+        await self._look()
         await self._feed_held()
         for done in [one for one in self._ticks if one.done()]:
             self._ticks.discard(done)

@@ -1,4 +1,4 @@
-"""Filling memories after a start: ids, and what is remembered of customers, read again from the log itself."""
+"""Filling memories after a start or a change: ids, and what is remembered of customers, read again from the log itself."""
 
 import asyncio
 import logging
@@ -22,18 +22,27 @@ class Stretch(NamedTuple):
 
 
 class WarmUp:
-    """Fill the memories of partitions, one after the other, while the host goes on."""
+    """Fill the memories of partitions, one after the other, while the host goes on.
 
-    def __init__(
-        self,
-        bootstrap: str,
-        tallies: Mapping[TopicPartition, PartitionTally],
-        stretches: Mapping[TopicPartition, Stretch],
-    ) -> None:
+    `tallies` may change meanwhile, but for those of partitions that are `cold`.
+    """
+
+    def __init__(self, bootstrap: str, tallies: Mapping[TopicPartition, PartitionTally]) -> None:
         self._bootstrap, self._tallies = bootstrap, tallies
-        self._stretches = stretches
-        self.cold = {tp for tp, stretch in stretches.items() if stretch.start < stretch.end}
-        self._task = asyncio.create_task(self._run()) if self.cold else None
+        self._stretches: dict[TopicPartition, Stretch] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def cold(self) -> set[TopicPartition]:
+        """Return the partitions whose memories are not full yet."""
+        return set(self._stretches)
+
+    def begin(self, stretches: Mapping[TopicPartition, Stretch]) -> None:
+        """Fill the memories of these partitions too."""
+        self._stretches |= {tp: stretch for tp, stretch in stretches.items() if stretch.start < stretch.end}
+        self.check()
+        if self._stretches and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._run())
 
     def check(self) -> None:
         """Raise what went wrong, if anything."""
@@ -53,7 +62,8 @@ class WarmUp:
 
     async def _run(self) -> None:
         events = 0
-        for tp in sorted(self.cold):
+        while self._stretches:
+            tp = min(self._stretches)
             start, end = self._stretches[tp]
             async with open_partition(self._bootstrap, tp) as reader:
                 async for records in reader.read(max(start, reader.first), end):
@@ -61,5 +71,5 @@ class WarmUp:
                     self._tallies[tp].remember(run)
                     events += run.frame.height
                     await asyncio.sleep(0)
-            self.cold.discard(tp)
+            del self._stretches[tp]
         log.info("%d events are remembered again", events)

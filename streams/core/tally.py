@@ -2,7 +2,7 @@
 
 A pane closes when a later record's arrived time reaches its end; a stretch without records closes as one empty block, but for
 panes in which a message became late (streams/core/recall). Blocks that are made again, from whatever state a block has left
-behind, are equal byte for byte.
+behind, are equal byte for byte. Another catalogue goes on from a block: then that pane begins a block, records or not.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.arrival import SENT_SLACK_MS
-from schemas.blocks import EMPTY, Block, Cells
+from schemas.blocks import Block, Cells
 from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
-from schemas.repeats import RepeatFilter, id_words
+from schemas.repeats import RepeatFilter
 from schemas.rules import RuleKind
-from schemas.topics import LIVE
 from streams.core.canonical import Ints
 from streams.core.columns import Columns
 from streams.core.counting import count_events
+from streams.core.memory import Memory
 from streams.core.merging import merged
-from streams.core.recall import Recall
 
 NO_SENT = -1
 DISPUTE = "dispute"
@@ -55,6 +54,17 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def parted(self, at: int) -> "tuple[Run, Run]":
+        """Return the first `at` records, and the others."""
+        row = int((self.kinds[:at] == RecordKind.EVENT).sum())
+        return self._slice(slice(at), slice(row)), self._slice(slice(at, None), slice(row, None))
+
+    def _slice(self, records: slice, events: slice) -> "Run":
+        return Run(
+            offsets=self.offsets[records], append_ms=self.append_ms[records], sent_ms=self.sent_ms[records],
+            kinds=self.kinds[records], frame=self.frame[events], disputes=self.disputes[events],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +134,8 @@ def _found(run: Run, panes: Ints, chosen: NDArray[np.bool_], kind: type[Dispute]
 class PartitionTally:
     """Turn the records of one partition into blocks; feed it every record from `state.next_offset` on, in order.
 
-    `live`: the lane of the topic; `repeat_filter`: None where the topic has none. `state` moves with each block.
+    `live`: the lane of the topic; `repeat_filter`: None where the topic has none; `memory`: one that knows what came before
+    `state`, in the place of an empty one. `state` moves with each block.
     """
 
     def __init__(
@@ -137,6 +148,7 @@ class PartitionTally:
         live: bool,  # noqa: FBT001 - one of two lanes
         repeat_filter: RepeatFilter | None,
         state: TallyState,
+        memory: Memory | None = None,
     ) -> None:
         self.topic, self.topic_id, self.partition = topic, topic_id, partition
         self.state = state
@@ -148,14 +160,12 @@ class PartitionTally:
         self.left_out = 0
         """Answers among the records fed that `one_per` has left out."""
         self._threats = any(rule.kind is RuleKind.LEGAL_THREAT for rule in catalogue.alarm)
-        self._catalogue, self._catalogue_hash = catalogue, catalogue.hash
-        self._pane_ms, self._live, self._filter = pane_ms, live, repeat_filter
+        self.catalogue, self._catalogue_hash = catalogue, catalogue.hash
+        self._pane_ms, self._live = pane_ms, live
         self._remembered = 0
-        recall = Recall(
-            catalogue, pane_ms, live=live, channels=[one for one in LIVE if LIVE[one].name == topic] or LIVE
-        )
-        self._recall = recall if recall.reach_ms else None
-        self._rebuilding = self._recall is not None
+        self._memory = memory or Memory(catalogue, pane_ms, topic, repeat_filter, live=live)
+        self.reach_ms = 0 if memory is not None else self._memory.reach_ms
+        """How much arrived time before the next record is to be remembered before anything is fed; 0 where nothing is."""
         self._begin()
 
     def _begin(self) -> None:
@@ -165,16 +175,9 @@ class PartitionTally:
         self._events = self._repeats = self._ticks = self._undecodable = 0
 
     @property
-    def reach_ms(self) -> int:
-        """Return how much arrived time before the next record decides what it counts for; 0 where nothing does.
-
-        What is remembered leaves out repeats, so their ids must be known for as long again.
-        """
-        return self._reach_of_ids + (0 if self._recall is None else self._recall.reach_ms)
-
-    @property
-    def _reach_of_ids(self) -> int:
-        return 0 if self._filter is None else self._filter.window_ms
+    def next_pane(self) -> int:
+        """Return the first pane of which nothing is counted yet: the first that another catalogue can count."""
+        return (self.pane or self.state.to) + self._pane_ms
 
     def remember(self, run: Run) -> None:
         """Take records before `state.next_offset` into memory, in order, from `reach_ms` before on; before anything is fed."""
@@ -182,22 +185,19 @@ class PartitionTally:
             return
         arrived = arrived_of(run, self._remembered)
         self._remembered = int(arrived[-1])
-        self._recalled(run, self._first(run, arrived[run.kinds == RecordKind.EVENT]), arrived)
+        self._memory.take(run.frame, arrived[run.kinds == RecordKind.EVENT])
 
     def feed(self, run: Run) -> list[Block]:
         """Take the next records; return the blocks that they close, oldest first."""
         if not len(run):
             return []
-        if self._rebuilding and self._recall is not None:
-            self._recall.begin(self.state.to)
-            self._rebuilding = False
+        self._memory.begin(self.state.to)
         arrived = arrived_of(run, self.arrived)
         panes = panes_of(arrived, self._pane_ms)
         is_event = run.kinds == RecordKind.EVENT
-        first = self._first(run, arrived[is_event])
-        before = 0 if self._recall is None else self._recall.left_out
-        frame = self._recalled(run, first, arrived)
-        self.left_out += 0 if self._recall is None else self._recall.left_out - before
+        before = self._memory.left_out
+        first, frame = self._memory.take(run.frame, arrived[is_event])
+        self.left_out += self._memory.left_out - before
         if self._live:
             self.disputes += disputes_of(run, panes, first, threats=self._threats)
         rows = np.concatenate(([0], np.cumsum(is_event)))
@@ -209,15 +209,30 @@ class PartitionTally:
             self.arrived = int(arrived[end - 1])
         return blocks
 
-    def _first(self, run: Run, arrived: Ints) -> NDArray[np.bool_]:
-        if self._filter is None:
-            return np.ones(run.frame.height, dtype=np.bool_)
-        return self._filter.first(id_words(run.frame["event_id"].to_list()), arrived)
+    def feed_before(self, run: Run, pane: int) -> tuple[list[Block], Run | None]:
+        """Take the records of panes before `pane`, which is `next_pane` or later; return the blocks, and the other records.
 
-    def _recalled(self, run: Run, first: NDArray[np.bool_], arrived: Ints) -> pl.DataFrame:
-        if self._recall is None:
-            return run.frame
-        return self._recall.take(run.frame, first, arrived[run.kinds == RecordKind.EVENT])
+        If there are any, everything before `pane` is closed, and only a successor may take them.
+        """
+        at = int(np.searchsorted(panes_of(arrived_of(run, self.arrived), self._pane_ms), pane))
+        if at == len(run):
+            return self.feed(run), None
+        head, rest = run.parted(at)
+        blocks = self.feed(head)
+        self._memory.begin(self.state.to)
+        return blocks + self._reach(pane, int(rest.offsets[0])), rest
+
+    def successor(self, catalogue: Catalogue) -> "PartitionTally":
+        """Return who goes on from `state`, at which all that was fed is closed, with another catalogue.
+
+        What this tally remembers goes over to it where the catalogues want to know the same, so that its `reach_ms` is 0;
+        otherwise it is to be told, as after a restart.
+        """
+        window, memory = self._memory.window_ms, self._memory.kept(catalogue)
+        return PartitionTally(
+            self.topic, self.topic_id, self.partition, catalogue, self._pane_ms, self._live,
+            None if window is None or memory is not None else RepeatFilter(window), self.state, memory,
+        )  # fmt: skip
 
     def _take(self, kinds: NDArray[np.int8], frame: pl.DataFrame, kept: NDArray[np.bool_]) -> None:
         self._ticks += int((kinds == RecordKind.TICK).sum())
@@ -238,7 +253,7 @@ class PartitionTally:
         """Count what is held as rows, so that a pane of any size needs little memory."""
         if self._rows:
             frame = pl.concat(self._frames) if len(self._frames) > 1 else self._frames[0]
-            self._parts.append(count_events(frame, self._catalogue, live=self._live))
+            self._parts.append(count_events(frame, self.catalogue, live=self._live))
         self._frames, self._rows = [], 0
 
     def _reach(self, pane: int, offset: int) -> list[Block]:
@@ -265,8 +280,8 @@ class PartitionTally:
 
     def _pass(self, pane: int, offset: int) -> list[Block]:
         """Close the quiet panes before `pane` in as few blocks as may be: a pane that has cells of its own is one."""
-        blocks, step, recall = [], self._pane_ms, self._recall
-        while recall is not None and (due := recall.next_due()) is not None and due < pane:
+        blocks, step = [], self._pane_ms
+        while (due := self._memory.next_due()) is not None and due < pane:
             if due > self.state.to + step:
                 blocks.append(self._close(self.state.to + step, due - step, offset))
             blocks.append(self._close(due, due, offset))
@@ -275,13 +290,12 @@ class PartitionTally:
         return blocks
 
     def _close(self, from_pane: int, to_pane: int, next_offset: int) -> Block:
-        if self._recall is not None:
-            self._parts.append(self._recall.close(to_pane))
+        self._parts.append(self._memory.close(to_pane))
         block = Block(
             topic=self.topic, topic_id=self.topic_id, partition=self.partition,
             from_pane=from_pane, to_pane=to_pane, pane_ms=self._pane_ms,
             arrived_ms=self.arrived, next_offset=next_offset, catalogue_hash=self._catalogue_hash,
-            cells=merged(self._parts) if self._parts else EMPTY,
+            cells=merged(self._parts),
             events=self._events, repeats=self._repeats, ticks=self._ticks, undecodable=self._undecodable,
         )  # fmt: skip
         self.state = TallyState(to=to_pane, arrived=self.arrived, next_offset=next_offset)

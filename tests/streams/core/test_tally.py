@@ -19,7 +19,7 @@ from schemas.errors import ContractError
 from schemas.event import FeedbackEvent
 from schemas.repeats import RepeatFilter
 from schemas.rules import Rule, RuleKind
-from streams.core.disputes import adoption, dispute_rule, found_in, immediate_rules, opened, raised_by
+from streams.core.disputes import adoption, found_in, immediate_rules, opened, raised_by
 from streams.core.tally import PartitionTally, TallyState, arrived_of
 from streams.runs import runs_of
 from tests.streams.core.naive_cells import REMEMBERING
@@ -242,7 +242,7 @@ def test_a_dispute_is_told_once_and_a_probe_never(event_maker, record_maker):
 def test_the_alarm_of_a_dispute_is_named_by_the_event_alone(event_maker, record_maker):
     dice = random.Random(2)
     human = {"backfill": False, "second_hand": False, "probe": False, "non_human": False, "reason": None}
-    rule = dispute_rule(CATALOGUE)
+    rule = immediate_rules(CATALOGUE)[RuleKind.DISPUTE]
     found = []
     for touchpoint, at in (("paris", 0), (None, 5_000)):
         event = event_maker(dice, event_id="e", kind="dispute", touchpoint=touchpoint, subject="secret", traits=human)

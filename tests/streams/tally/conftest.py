@@ -20,17 +20,19 @@ from deploy.engines.local import Endpoints
 from deploy.topics import apply
 from schemas.arrival import sent_header
 from schemas.blocks import Block
-from schemas.catalogue import load
+from schemas.catalogue import Catalogue, load
 from schemas.clock import system_clock
 from schemas.codec import Kind, encode
+from schemas.outputs import Decision, decision_to_record
 from schemas.repeats import RepeatFilter
 from schemas.settings import Settings, to_environ
-from schemas.topics import ADMITTED, GROUP_TALLY, LIVE, SOURCES, TALLIES, TOPICS, Topic
+from schemas.topics import ADMITTED, CATALOGUES, GROUP_TALLY, LIVE, SOURCES, TALLIES, TOPICS, Topic
 from streams.core.tally import PartitionTally, TallyState
 from streams.ranges import open_partition
 from streams.runs import runs_of
 from streams.tallies_log import entry_of
 from streams.topic_ids import find_topics
+from streams.transactions import Record, Transactions
 
 PANE_MS = 1_000
 CODE = """
@@ -100,6 +102,19 @@ class Installation:
             headers=[sent_header(system_clock())],
         )
 
+    def declare(self, decision: Decision) -> None:
+        """Declare a catalogue as a command does; the first one as the first judge does."""
+        asyncio.run(self._declare(decision))
+
+    async def _declare(self, decision: Decision) -> None:
+        prefix, value = self.settings.topic_prefix, encode(Kind.DECISION, decision_to_record(decision))
+        records = [Record(prefix + CATALOGUES.name, decision.decision_id.encode(), value)]
+        if decision.from_pane:
+            records.append(Record(prefix + TALLIES.name, decision.kind.encode(), value))
+        transactions = await Transactions.open(self.settings.kafka_bootstrap, prefix + "declaring")
+        await transactions.commit(records)
+        await transactions.close()
+
     def records(self, name: str, partition: int = 0) -> list[ConsumerRecord[bytes, bytes]]:
         """Return all committed records of a partition as they stand now, read by a plain consumer."""
         return asyncio.run(self._read(TopicPartition(self.settings.topic_prefix + name, partition)))
@@ -134,8 +149,9 @@ class Installation:
             out.append(block)
         return out
 
-    def expected(self) -> dict[tuple[str, int], list[Block]]:
-        """Return what a clean pass over the topics gives, by source."""
+    def expected(self, catalogue: Catalogue | None = None) -> dict[tuple[str, int], list[Block]]:
+        """Return what a clean pass over the topics gives, by source; without a catalogue with the packaged one."""
+        catalogue = catalogue or load()
         found = find_topics(
             self.settings.kafka_bootstrap, [self.settings.topic_prefix + topic.name for topic in SOURCES]
         )
@@ -146,7 +162,7 @@ class Installation:
                 window = topic.repeat_window_ms
                 topic_id = found[self.settings.topic_prefix + topic.name].topic_id
                 tally = PartitionTally(
-                    topic.name, topic_id, number, load(), PANE_MS, topic is not ADMITTED,
+                    topic.name, topic_id, number, catalogue, PANE_MS, topic is not ADMITTED,
                     None if window is None else RepeatFilter(window), TallyState(),
                 )  # fmt: skip
                 out[topic_id, number] = tally.feed(runs_of({0: records})[0])

@@ -17,7 +17,8 @@ from schemas.blocks import Block
 from schemas.catalogue import load
 from schemas.clock import system_clock
 from schemas.codec import Kind, decode_as, encode
-from schemas.outputs import DecisionKind, dispute_alarm_id
+from schemas.outputs import DecisionKind, immediate_alarm_id
+from schemas.rules import RuleKind
 from schemas.topics import ADMITTED, GROUP_TALLY, IMMEDIATE, LIVE, SOURCES, TALLIES
 from streams.core.tally import PartitionTally, TallyState
 from streams.runs import runs_of
@@ -182,7 +183,7 @@ def test_a_dispute_is_told_at_once_and_to_be_adopted(installation, event_maker):
     _wait_settled(installation)
     (record,) = installation.records(IMMEDIATE.name)
     alarm = decode_as(Kind.TRANSITION, record.value)
-    assert dispute_alarm_id(dispute["event_id"]).encode() == record.key
+    assert immediate_alarm_id(RuleKind.DISPUTE, dispute["event_id"]).encode() == record.key
     assert ("open", 1, "touchpoint", "lyon", "dispute", dispute["event_id"]) == tuple(
         alarm[name] for name in ("state", "sequence", "dimension", "key", "metric", "event_id")
     )
