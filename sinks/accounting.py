@@ -38,24 +38,36 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conservation:
-    """Events in against what became of them; `residue` is what nobody accounts for."""
+class Ledger:
+    """What became of the events of the live topics and of history, as the log alone tells it."""
 
     published: int
-    rows: int
     repeats_live: int
     repeats_gate: int
     undecodable: int
     refused: int
     """Corrections that the gate could not apply."""
     replaced: int
+
+    @property
+    def repeats(self) -> int:
+        """Return how many events the log repeats: in the live partitions by their windows, and at the gate."""
+        return self.repeats_live + self.repeats_gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conservation:
+    """Events in against what became of them; `residue` is what nobody accounts for."""
+
+    log: Ledger
+    rows: int
     rows_twice: int
 
     @property
     def residue(self) -> int:
         """Return the events that are neither rows, nor repeats, nor undecodable, nor refused; negative: more rows than events."""
-        stored = self.rows - self.replaced
-        return self.published - stored - self.repeats_live - self.repeats_gate - self.undecodable - self.refused
+        stored = self.rows - self.log.replaced
+        return self.log.published - stored - self.log.repeats - self.log.undecodable - self.log.refused
 
     @property
     def holds(self) -> bool:
@@ -125,18 +137,20 @@ def _records(settings: Settings, topic: Topic) -> Iterator[tuple[int, int, bytes
         raise UnavailableError("kafka_unavailable", f"{settings.kafka_bootstrap}: {error}") from error
 
 
-def recount_repeats(settings: Settings) -> int:
-    """Return how many events the log repeats: in the live partitions by their windows, and at the gate. Raises UnavailableError."""
-    return _repeats(count_topics(settings), _refused(settings))
-
-
-def _repeats(counts: dict[str, Count], refused: int) -> int:
-    return sum(counts[topic.name].repeats for topic in LIVE.values()) + _gate_repeats(counts, refused)
-
-
-def _gate_repeats(counts: dict[str, Count], refused: int) -> int:
-    history, admitted = counts[HISTORY.name], counts[ADMITTED.name]
-    return history.first + history.repeats - (admitted.first - admitted.replaced) - refused
+def ledger(settings: Settings) -> Ledger:
+    """Return what the log holds now; reads it once. Raises UnavailableError."""
+    counts = count_topics(settings)
+    live, history, admitted = [counts[one.name] for one in LIVE.values()], counts[HISTORY.name], counts[ADMITTED.name]
+    refused = _refused(settings)
+    return Ledger(
+        published=sum(one.records - one.ticks for one in (*live, history)),
+        repeats_live=sum(one.repeats for one in live),
+        # an id that is admitted twice is no repeat held back: its second row is a row too many
+        repeats_gate=history.first + history.repeats - (admitted.distinct - admitted.replaced) - refused,
+        undecodable=sum(one.undecodable for one in (*live, history)),
+        refused=refused,
+        replaced=admitted.replaced,
+    )
 
 
 def _refused(settings: Settings) -> int:
@@ -148,9 +162,14 @@ def _refused(settings: Settings) -> int:
     return found
 
 
+def recount_repeats(settings: Settings) -> int:
+    """Return how many events the log repeats. Raises UnavailableError."""
+    return ledger(settings).repeats
+
+
 def conservation(settings: Settings) -> Conservation:
     """Return the balance of events published and stored. Settle first: what is under way counts as residue."""
-    counts, refused = count_topics(settings), _refused(settings)
+    log = ledger(settings)
     try:
         with connect(settings) as client:
             rows, twice = client.execute(
@@ -158,14 +177,4 @@ def conservation(settings: Settings) -> Conservation:
             )[0]
     except PASSING as error:
         raise unavailable(error) from error
-    ways = [counts[topic.name] for topic in (*LIVE.values(), HISTORY)]
-    return Conservation(
-        published=sum(one.records - one.ticks for one in ways),
-        rows=rows,
-        repeats_live=sum(counts[topic.name].repeats for topic in LIVE.values()),
-        repeats_gate=_gate_repeats(counts, refused),
-        undecodable=sum(one.undecodable for one in ways),
-        refused=refused,
-        replaced=counts[ADMITTED.name].replaced,
-        rows_twice=twice,
-    )
+    return Conservation(log=log, rows=rows, rows_twice=twice)

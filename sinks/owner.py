@@ -12,12 +12,21 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from aiokafka.errors import KafkaError
+
+from schemas.errors import UnavailableError
+from sinks.positions import FETCH_WAIT_MS
 
 VERSION = 0
+SESSION_MS = 15_000
+HEARTBEAT_MS = 1_000
+LONGEST_POLL_MS = 24 * 3_600_000
+"""A batch may wait for a store or a receiver as long as it takes; heartbeats go on meanwhile."""
+PARTITION_FETCH_BYTES = 1 << 20
 
 
 class Lease:
@@ -115,3 +124,41 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         """Raise NotOwnerError unless the time of ownership that began goes on."""
         if not self._valid:
             raise NotOwnerError
+
+
+async def join_group(
+    bootstrap: str,
+    group: str,
+    topics: Iterable[str],
+    lease: Lease,
+    ownership: Ownership,
+    *,
+    since_ms: int,
+    partition_fetch_bytes: int = PARTITION_FETCH_BYTES,
+) -> AIOKafkaConsumer:
+    """Join `group` as a member since `since_ms` that is told by `ownership` what it owns of `topics` (with their prefix).
+
+    A restart under the same lease takes its place over at once and fences the one that had it. Raises UnavailableError.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        client_id=group,
+        group_instance_id=lease.member,
+        partition_assignment_strategy=[sole_owner(since_ms)],
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=partition_fetch_bytes,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        max_poll_interval_ms=LONGEST_POLL_MS,
+        rebalance_timeout_ms=SESSION_MS,
+    )
+    consumer.subscribe(list(topics), listener=ownership)
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        raise UnavailableError("kafka_unavailable", f"{group}: {error!r}") from error
+    return consumer

@@ -9,14 +9,13 @@ The commit carries the arrived time that the partition has reached: the gate wai
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, NoOffsetForPartitionError
 from aiokafka.structs import OffsetAndMetadata
-from clickhouse_driver import Client
 
-from schemas.arrival import LOG_APPEND_TIME, arrived_run, sent_of
+from schemas.arrival import LOG_APPEND_TIME
 from schemas.clock import Clock
 from schemas.errors import ContractError, UnavailableError
 from schemas.killpoint import KillPoints
@@ -26,10 +25,11 @@ from schemas.telemetry import Telemetry
 from schemas.topics import TALLIES, Topic
 from sinks.insert import Inserter
 from sinks.owner import NotOwnerError, Ownership
-from sinks.positions import Fetched, Found, committed_of, describe, fetch, open_reader, read_ranges
+from sinks.positions import committed_of, describe, fetch, open_reader, read_ranges
+from sinks.progress import Progress, check_position, check_topic_ids, recreated
 from sinks.ranges import VECTOR_DIGITS, Mark, Range, decode_mark, encode_mark, pending_vector, token, vector_hash
 from sinks.rows import Rows
-from sinks.tables import REJECTED_TABLE, Made, Memory, Table, Take
+from sinks.tables import REJECTED_TABLE, Made, Memory, Table
 from sinks.warming import stored_blocks, warm_filters
 
 IDLE_COMMIT_S = 1.0
@@ -60,33 +60,6 @@ class Work:
         return self.settings.topic_prefix
 
 
-@dataclass(slots=True)
-class Progress:
-    """One partition: `committed` and `arrived` as they stand in Kafka, `next` and `reached` as far as records were taken."""
-
-    topic: Topic
-    topic_id: str
-    partition: int
-    committed: int
-    arrived: int
-    next: int = 0
-    reached: int = 0
-    records: list[Fetched] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.next, self.reached = self.committed, self.arrived
-
-    def take(self) -> Take:
-        """Return the records at hand with their arrived times, and pass them."""
-        records, self.records = self.records, []
-        arrived = arrived_run(
-            self.reached, [one.timestamp for one in records], [sent_of(one.headers) for one in records]
-        )
-        if arrived:
-            self.reached = arrived[-1]
-        return Take(self.topic, self.topic_id, self.partition, records, arrived)
-
-
 class Session:
     """One time of ownership: what was read since the last commit, and what must be remembered of all before."""
 
@@ -113,7 +86,7 @@ class Session:
                 "another program is a member of this consumer group: stop it",
             )
         committed = await committed_of(consumer, sorted(everything))
-        await work.inserter.ask(lambda client: _check_topic_ids(client, work.table, work.topics, found))
+        await work.inserter.ask(lambda client: check_topic_ids(client, work.table, work.topics, found))
         begins: Mapping[TopicPartition, int] = await consumer.beginning_offsets(sorted(everything))
         progress, marks = {}, {}
         for tp in sorted(everything):
@@ -121,7 +94,7 @@ class Session:
             mark = Mark(arrived=0)
             if tp in committed:
                 mark = decode_mark(committed[tp].metadata)
-                _check_position(tp, committed[tp].offset, begins[tp], mark, topic_id)
+                check_position(tp, committed[tp].offset, begins[tp], mark, topic_id)
             marks[topic_id, tp.partition] = mark
             start = committed[tp].offset if tp in committed else begins[tp]
             progress[tp] = Progress(work.topics[tp.topic], topic_id, tp.partition, start, mark.arrived)
@@ -287,7 +260,7 @@ class Session:
         self._work.readiness.ok("kafka")
         for name, one in found.items():
             if one.topic_id != self._topic_ids[name]:
-                raise _recreated(name, self._topic_ids[name], one.topic_id)
+                raise recreated(name, self._topic_ids[name], one.topic_id)
 
     def _count(self, made: Made) -> None:
         telemetry, name, now_ms = self._work.telemetry, self._work.table.name, self._work.clock()
@@ -315,31 +288,3 @@ class Session:
         for lane, received in zip(rows.columns["lane"][::every], rows.columns["received_at"][::every], strict=True):
             if lane == "live":
                 self._work.telemetry.observe("capture_to_row_seconds", max(0, now_ms - received) / 1000)
-
-
-def _recreated(name: str, old: str, new: str) -> ContractError:
-    return ContractError(
-        "topic_recreated",
-        f"topic {name} has id {new}, what is stored was read from {old}",
-        "a topic that was deleted is another topic: start anew with another topic_prefix and database",
-    )
-
-
-def _check_position(tp: TopicPartition, offset: int, begin: int, mark: Mark, topic_id: str) -> None:
-    if mark.topic_id and mark.topic_id != topic_id:
-        raise _recreated(tp.topic, mark.topic_id, topic_id)
-    if offset < begin:
-        raise ContractError(
-            "offset_out_of_range",
-            f"{tp.topic}-{tp.partition}: the log begins at {begin}, this sink had come to {offset}",
-            "retention was shorter than the outage: rows are missing; start anew with another topic_prefix",
-        )
-
-
-def _check_topic_ids(client: Client, table: Table, topics: Mapping[str, Topic], found: Mapping[str, Found]) -> None:
-    """Refuse a table whose rows were read from another topic of the same name (a broker forgets positions with the topic)."""
-    rows = client.execute(f"SELECT DISTINCT toString(topic), toString(topic_id) FROM {table.name}")
-    stored = dict(rows)
-    for name, topic in topics.items():
-        if stored.get(topic.name, found[name].topic_id) != found[name].topic_id:
-            raise _recreated(name, stored[topic.name], found[name].topic_id)

@@ -5,12 +5,10 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 from clickhouse_driver import Client
 
 from schemas.clock import Clock, system_clock
-from schemas.errors import UnavailableError
 from schemas.killpoint import KillPoints
 from schemas.readiness import Readiness
 from schemas.settings import Settings
@@ -18,15 +16,10 @@ from schemas.telemetry import Telemetry
 from schemas.topics import sink_group
 from sinks.clickhouse import connect
 from sinks.insert import Inserter, check_token_window
-from sinks.owner import Lease, NotOwnerError, Ownership, sole_owner
-from sinks.positions import FETCH_WAIT_MS
+from sinks.owner import Lease, NotOwnerError, Ownership, join_group
 from sinks.session import Session, Work
 from sinks.tables import REJECTED_TABLE, TABLES, Table
 
-SESSION_MS = 15_000
-HEARTBEAT_MS = 1_000
-LONGEST_POLL_MS = 24 * 3_600_000
-"""A vector may wait for ClickHouse as long as it takes; heartbeats go on meanwhile."""
 PARTITION_FETCH_BYTES = 16 << 20
 STANDBY_S = 0.1
 GC_OBJECTS = 500_000
@@ -75,7 +68,10 @@ class Sink:
             await store.ask(self._check_windows)
         finally:
             store.close()
-        consumer = await self._join()
+        consumer = await join_group(
+            work.settings.kafka_bootstrap, work.prefix + sink_group(work.table.name), work.topics, self._lease,
+            work.ownership, since_ms=work.clock(), partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        )  # fmt: skip
         try:
             while not stop.is_set():
                 if not work.ownership.begin():
@@ -97,33 +93,6 @@ class Sink:
     def _check_windows(self, client: Client) -> None:
         for name in sorted({self._work.table.name, REJECTED_TABLE}):
             check_token_window(client, name, self._work.settings.sink_flush_s)
-
-    async def _join(self) -> AIOKafkaConsumer:
-        """Join the group. A restart under the same name takes its place over at once and fences the one that had it."""
-        work = self._work
-        group = work.prefix + sink_group(work.table.name)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=work.settings.kafka_bootstrap,
-            group_id=group,
-            client_id=group,
-            group_instance_id=self._lease.member,
-            partition_assignment_strategy=[sole_owner(work.clock())],
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
-            max_poll_interval_ms=LONGEST_POLL_MS,
-            rebalance_timeout_ms=SESSION_MS,
-        )
-        consumer.subscribe(list(work.topics), listener=work.ownership)
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            raise UnavailableError("kafka_unavailable", f"{group}: {error!r}") from error
-        return consumer
 
 
 async def run_sink(

@@ -5,11 +5,10 @@ import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 
 from schemas.clock import Clock, system_clock
-from schemas.errors import SettingsError, UnavailableError
+from schemas.errors import SettingsError
 from schemas.readiness import Readiness
 from schemas.settings import Settings, notified
 from schemas.telemetry import Telemetry
@@ -20,17 +19,12 @@ from sinks.notifying.outcomes import Chance
 from sinks.notifying.receiver import Receiver, Work
 from sinks.notifying.telling import Telling
 from sinks.notifying.webhook import Webhook
-from sinks.owner import Lease, NotOwnerError, Ownership, sole_owner
-from sinks.positions import FETCH_WAIT_MS
+from sinks.owner import Lease, NotOwnerError, Ownership, join_group
 
 TOPICS = (ALARMS, IMMEDIATE)
 RECEIVERS: Mapping[str, Callable[[Settings, Clock], Receiver]] = {
     "alertmanager": Alertmanager, "webhook": Webhook, "mail": Mail,
 }  # fmt: skip
-SESSION_MS = 15_000
-HEARTBEAT_MS = 1_000
-LONGEST_POLL_MS = 24 * 3_600_000
-"""A receiver that asks for patience gets it; heartbeats go on meanwhile."""
 STANDBY_S = 0.1
 CHANCE = random.SystemRandom().random
 
@@ -76,7 +70,9 @@ class Notifier:
 
     async def _tell(self, stop: asyncio.Event) -> None:
         work = self._work
-        consumer = await self._join()
+        consumer = await join_group(
+            work.settings.kafka_bootstrap, self._group, work.topics, self._lease, work.ownership, since_ms=work.clock()
+        )
         try:
             while not stop.is_set():
                 if not work.ownership.begin():
@@ -93,30 +89,6 @@ class Notifier:
                     await asyncio.sleep(STANDBY_S)
         finally:
             await consumer.stop()
-
-    async def _join(self) -> AIOKafkaConsumer:
-        work = self._work
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=work.settings.kafka_bootstrap,
-            group_id=self._group,
-            client_id=self._group,
-            group_instance_id=self._lease.member,
-            partition_assignment_strategy=[sole_owner(work.clock())],
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
-            max_poll_interval_ms=LONGEST_POLL_MS,
-            rebalance_timeout_ms=SESSION_MS,
-        )
-        consumer.subscribe(list(work.topics), listener=work.ownership)
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            raise UnavailableError("kafka_unavailable", f"{self._group}: {error!r}") from error
-        return consumer
 
 
 async def run_notify(

@@ -108,7 +108,7 @@ def test_gate_applies_corrections_once_through_kills_and_repeats(stand: Stand) -
     stand.settle()
     tick_all(stand)
     stand.start("sink", "feedback_events", "rejected_events")
-    for point in ("gate.before_commit:1", "gate.before_commit:2", "gate.before_commit:1"):
+    for point in ("gate.before_commit:1", "gate.before_commit:2", "gate.before_commit:2"):
         assert stand.start("gate", kill_point=point).wait(60) == -9
     stand.start("gate")
     wait_for(lambda: stand.count("count() FROM rejected_events WHERE stage = 'gate'") >= 2)
@@ -122,3 +122,17 @@ def test_gate_applies_corrections_once_through_kills_and_repeats(stand: Stand) -
     found = versions(stand.client, [firsts[0].event_id, NAMES[50]])
     assert [len(one) for one in found.values()] == [5, 0]
     assert standing(firsts[0].event_id, found[firsts[0].event_id]).answers == score(5)
+
+
+def test_events_that_share_a_batch_with_corrections_are_admitted_once(stand: Stand) -> None:
+    firsts = [msgspec.structs.replace(event(i), answers=score(1)) for i in range(3)]
+    publish_events(stand, HISTORY, firsts)
+    for one in (correction(0, firsts[0], 4), correction(1, firsts[0], 5)):  # two rounds
+        stand.publish(HISTORY, wire(one), key=one.key)
+    stand.settle()
+    tick_all(stand)
+    stand.start("sink", "feedback_events")
+    stand.start("gate")
+    wait_for(lambda: stand.count("uniqExact(event_id) FROM feedback_events") == 3 + 2 + 2)
+    assert stand.count("count() FROM feedback_events") == 3 + 2 + 2
+    assert conservation(stand.settings).holds

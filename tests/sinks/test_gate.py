@@ -10,7 +10,9 @@ from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, HISTORY, LIVE, REJECTED
 from sinks.accounting import conservation, count_topics, recount_repeats
-from sinks.gate import Admissions, Waiting, admissible, holding_back, run_gate
+from sinks.admissions import Admissions, admissible
+from sinks.gate import run_gate
+from sinks.live_marks import Waiting, holding_back
 from sinks.positions import Committed
 from sinks.ranges import Mark
 from tests.sinks.conftest import Stand, event, publish_events, wait_for, wire
@@ -73,8 +75,8 @@ def test_history_is_admitted_once_and_never_what_came_live(stand: Stand) -> None
     assert stand.count("uniqExact(rejected_id) FROM rejected_events WHERE stage = 'gate'") == 2
     assert count_topics(stand.settings, [REJECTED])[REJECTED.name].records == 2
     balance = conservation(stand.settings)
-    assert (balance.residue, balance.rows_twice, balance.published, balance.undecodable) == (0, 0, 82, 2)
-    assert recount_repeats(stand.settings) == balance.repeats_gate == 25
+    assert (balance.residue, balance.rows_twice, balance.log.published, balance.log.undecodable) == (0, 0, 82, 2)
+    assert recount_repeats(stand.settings) == balance.log.repeats_gate == 25
 
 
 async def _gate_for(stand: Stand, seconds: float) -> tuple[dict[str, str], str]:

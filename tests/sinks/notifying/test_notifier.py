@@ -329,7 +329,7 @@ def test_a_kill_before_the_answer_tells_the_same_id_once_more_and_then_goes_on(
 def test_of_two_notifiers_one_tells_and_the_other_takes_over(
     place: Place, http_receiver: HttpReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sinks.notifying.notifier.SESSION_MS", 6_000)  # the least that a broker takes
+    monkeypatch.setattr("sinks.owner.SESSION_MS", 6_000)  # the least that a broker takes
     first, second = to(place, http_receiver), to(place, http_receiver, data_dir=str(tmp_path / "other"))
 
     async def run() -> None:
