@@ -7,7 +7,7 @@ from schemas.errors import SettingsError
 
 POINTS = frozenset({
     "gateway.before_ack", "tally.after_block", "judge.before_commit", "sink.before_insert", "sink.after_insert",
-    "gate.before_commit",
+    "gate.before_commit", "recount.before_commit", "seed.before_commit",
 })  # fmt: skip
 
 

@@ -2,23 +2,23 @@
 
 It follows the judge: up to the pane of the judge's committed position, once the sinks have stored all that the judge had
 read. So a revision is a function of the log like every other reading. Revisions and position are one transaction.
-Its rows carry sequence number 0: they are no outputs of the judge.
+Its rows carry sequence number 0: they are no outputs of the judge. Beside it runs the seeder (sinks/seeding.py).
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.arrival import sent_header
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
-from schemas.errors import ContractError, UnavailableError
+from schemas.declared import Catalogues, Declared, as_settings_say
 from schemas.killpoint import KillPoints
 from schemas.metrics import Metric
 from schemas.outputs import Quality, Reading, Status, output_to_record
@@ -28,12 +28,17 @@ from schemas.telemetry import Telemetry
 from schemas.topics import GROUP_JUDGE, GROUP_RECOUNT, READINGS, TALLIES, sink_group
 from sinks.clickhouse import connect
 from sinks.dirty import Counted, End, changed_ends, recounted
+from sinks.following import DeclaredLog, partition_of
 from sinks.insert import Inserter
-from sinks.positions import Positions, describe, open_reader
+from sinks.patience import behind, pause, until_done
+from sinks.positions import Positions, describe
+from sinks.seeding import Seeding
+from sinks.transactions import Record, Transactions
 
 STEP_S = 5.0
 WAIT_S = 0.2
-TRANSACTION_TIMEOUT_MS = 10_000
+PATIENCE_S = 30.0
+"""How long what the judge has read may be on its way to the store before readiness says so."""
 CHECK = "recount"
 
 
@@ -70,10 +75,12 @@ ValueOf = Callable[[Metric, Mapping[int, int], int], Valued]
 
 
 def revisions(
-    ends: list[End], counts: list[Counted], catalogue: Catalogue, value_of: ValueOf, as_of: int
+    ends: list[End], counts: list[Counted], metrics: Mapping[str, Metric], value_of: ValueOf, as_of: int, catalogue: str
 ) -> list[Reading]:
-    """Return a revised reading for every end whose counts differ from its last row."""
-    metrics = catalogue.by_identity()
+    """Return a revised reading for every end whose counts differ from its last row.
+
+    `metrics`: identity -> metric; `as_of`: pane in ms; `catalogue`: hash of the one in force then.
+    """
     out = []
     for end, counted in zip(ends, counts, strict=True):
         bins = {str(bin_): count for bin_, count in sorted(counted.bins.items())}
@@ -86,10 +93,21 @@ def revisions(
                 metric=metric.name, metric_version=end.metric, dimension=end.dimension, key=end.key, window=end.window,
                 window_end=end.window_end, as_of=as_of, revision=end.revision + 1, status=Status.REVISED,
                 quality=found.quality, n=found.n, value=found.value, lo=found.lo, hi=found.hi, level=metric.level,
-                method=found.method, bins=bins, catalogue_hash=catalogue.hash,
+                method=found.method, bins=bins, catalogue_hash=catalogue,
             )
         )  # fmt: skip
     return out
+
+
+def known_at(catalogues: Catalogues, pane: int) -> tuple[dict[str, Metric], str]:
+    """Return identity -> metric of all series that began by `pane`, ended ones too, and the hash of the catalogue in force."""
+    metrics: dict[str, Metric] = {}
+    name = ""
+    for one in catalogues:
+        if one.from_pane <= pane:
+            metrics |= one.catalogue.by_identity()
+            name = one.catalogue.hash
+    return metrics, name
 
 
 class Recount:
@@ -104,101 +122,96 @@ class Recount:
         readiness: Readiness,
         clock: Clock = system_clock,
     ) -> None:
+        """`catalogue`: that of the settings; it counts until the log has one of its own."""
         self._settings, self._catalogue, self._value_of = settings, catalogue, value_of
         self._telemetry, self._readiness, self._clock = telemetry, readiness, clock
         self._prefix = settings.topic_prefix
         self._kill = KillPoints(settings.kill_point)
         self._store = Inserter(lambda: connect(settings), telemetry, readiness, lambda: None)
         self._log = TopicPartition(self._prefix + TALLIES.name, 0)
+        self._readings: list[TopicPartition] = []
 
     async def run(self, stop: asyncio.Event, *, once: bool = False) -> None:
         """Recount until `stop`, or, with `once`, up to where the judge stands now."""
         self._readiness.fail(CHECK, "starts")
-        bootstrap, name = self._settings.kafka_bootstrap, self._prefix + GROUP_RECOUNT
-        readings = self._prefix + READINGS.name
-        found = await asyncio.to_thread(describe, bootstrap, [self._log.topic, readings])
-        self._readings = [TopicPartition(readings, i) for i in range(found[readings].partitions)]
-        producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, client_id=name, transactional_id=name, acks="all",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS, compression_type="lz4",
-        )  # fmt: skip
         try:
-            await producer.start()
-        except KafkaError as error:
-            raise UnavailableError("kafka_unavailable", f"{name}: {error!r}") from error
-        positions = await Positions.open(bootstrap)
-        try:
-            self._readiness.ok(CHECK)
-            while not stop.is_set():
-                await self._step(producer, positions, stop)
-                if once:
-                    return
-                try:
-                    await asyncio.wait_for(stop.wait(), STEP_S)
-                except TimeoutError:
-                    continue
+            await until_done(lambda: self._session(stop, once=once), self._readiness, CHECK, stop)
         finally:
-            await positions.close()
-            await producer.stop()
             self._store.close()
 
-    async def _step(self, producer: AIOKafkaProducer, positions: Positions, stop: asyncio.Event) -> None:
+    async def _session(self, stop: asyncio.Event, *, once: bool) -> None:
+        bootstrap, name = self._settings.kafka_bootstrap, self._prefix + GROUP_RECOUNT
+        readings = self._prefix + READINGS.name
+        found = await asyncio.to_thread(
+            describe, bootstrap, [self._log.topic, readings, partition_of(self._prefix).topic]
+        )
+        self._readings = [TopicPartition(readings, i) for i in range(found[readings].partitions)]
+        async with AsyncExitStack() as stack:
+            transactions = await Transactions.open(bootstrap, name, who="recount")
+            stack.push_async_callback(transactions.close)
+            positions = await Positions.open(bootstrap)
+            stack.push_async_callback(positions.close)
+            known = await DeclaredLog.open(bootstrap, self._prefix)
+            stack.push_async_callback(known.close)
+            as_settings_say(known.catalogues, self._catalogue)
+            self._readiness.ok(CHECK)
+            while not stop.is_set():
+                await self._step(transactions, positions, known, stop)
+                if once:
+                    return
+                await pause(stop, STEP_S)
+
+    async def _step(
+        self, transactions: Transactions, positions: Positions, known: DeclaredLog, stop: asyncio.Event
+    ) -> None:
         judged = (await positions.of(self._prefix + GROUP_JUDGE, [self._log])).get(self._log)
         pane = None if judged is None else json.loads(judged.metadata or "{}").get("pane")
         if judged is None or pane is None:
             return
         own = (await positions.of(self._prefix + GROUP_RECOUNT, [self._log])).get(self._log)
         after = 0 if own is None else int(json.loads(own.metadata)["pane"])
-        if pane <= after or not await self._stored(positions, judged.offset, stop):
+        if pane <= after or not await self._stored(positions, known, judged.offset, stop):
             return
-        metrics = self._catalogue.by_identity()
+        await known.look()
+        catalogues = known.catalogues if len(known.catalogues) else Catalogues([Declared(0, self._catalogue)])
+        metrics, catalogue = known_at(catalogues, pane)
         ends = await self._store.ask(lambda client: changed_ends(client, metrics, after, pane))
         counts = await self._store.ask(lambda client: recounted(client, ends, pane))
-        said = revisions(ends, counts, self._catalogue, self._value_of, pane)
-        await self._write(producer, said, judged.offset, pane)
+        said = revisions(ends, counts, metrics, self._value_of, pane, catalogue)
+        await self._write(transactions, said, judged.offset, pane)
 
-    async def _stored(self, positions: Positions, offset: int, stop: asyncio.Event) -> bool:
+    async def _stored(self, positions: Positions, known: DeclaredLog, offset: int, stop: asyncio.Event) -> bool:
         """Return True when blocks up to `offset` and every reading that stands now are stored; False if asked to stop."""
-        ends = await self._ends()
+        wanted = {
+            sink_group("tallies"): {self._log: offset},
+            sink_group("readings"): await known.following.ends(self._readings),
+        }
+        waited_s = 0.0
         while not stop.is_set():
-            blocks = (await positions.of(self._prefix + sink_group("tallies"), [self._log])).get(self._log)
-            rows = await positions.of(self._prefix + sink_group("readings"), self._readings)
-            caught_up = all(end == 0 or (tp in rows and rows[tp].offset >= end) for tp, end in ends.items())
-            if blocks is not None and blocks.offset >= offset and caught_up:
+            why = await behind(positions, self._prefix, wanted)
+            if not why:
+                self._readiness.ok(CHECK)
                 return True
-            await asyncio.sleep(WAIT_S)
+            if waited_s >= PATIENCE_S:
+                self._readiness.fail(CHECK, f"waits: {why}")
+            await pause(stop, WAIT_S)
+            waited_s += WAIT_S
         return False
 
-    async def _ends(self) -> dict[TopicPartition, int]:
-        """Return the ends of the readings topic, as a committed reader sees them."""
-        reader = await open_reader(self._settings.kafka_bootstrap)
-        try:
-            found: dict[TopicPartition, int] = await reader.end_offsets(self._readings)
-            return found
-        finally:
-            await reader.stop()
-
-    async def _write(self, producer: AIOKafkaProducer, said: list[Reading], offset: int, pane: int) -> None:
+    async def _write(self, transactions: Transactions, said: list[Reading], offset: int, pane: int) -> None:
         sent = (sent_header(self._clock()),)
         position = OffsetAndMetadata(offset, json.dumps({"pane": pane}))
-        try:
-            async with producer.transaction():
-                futures = [
-                    await producer.send(
-                        self._prefix + READINGS.name,
-                        key=f"{one.metric}|{one.dimension}|{one.key}".encode(),
-                        value=encode(Kind.READING, output_to_record(one)),
-                        headers=list(sent),
-                    )
-                    for one in said
-                ]
-                await asyncio.gather(*futures)
-                await producer.send_offsets_to_transaction({self._log: position}, self._prefix + GROUP_RECOUNT)
-                self._kill.reached("recount.before_commit")
-        except ProducerFenced as error:
-            raise ContractError("fenced", "another recount has taken over", "run one recount only") from error
-        except KafkaError as error:
-            raise UnavailableError("kafka_unavailable", f"recount: {error!r}") from error
+        records = [
+            Record(
+                self._prefix + READINGS.name, f"{one.metric}|{one.dimension}|{one.key}".encode(),
+                encode(Kind.READING, output_to_record(one)), sent,
+            )
+            for one in said
+        ]  # fmt: skip
+        await transactions.write(
+            records, {self._prefix + GROUP_RECOUNT: {self._log: position}},
+            lambda: self._kill.reached("recount.before_commit"),
+        )  # fmt: skip
         if said:
             self._telemetry.count("revised_by_recount_total", len(said))
 
@@ -214,5 +227,8 @@ async def run_recount(
     once: bool = False,
     clock: Clock = system_clock,
 ) -> None:
-    """Run the recount until `stop` is set, or once."""
-    await Recount(settings, catalogue, value_of, telemetry, readiness, clock).run(stop or asyncio.Event(), once=once)
+    """Run the recount and the seeder until `stop` is set, or once. Raises whatever ends one of them; then both end."""
+    ended = stop or asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Recount(settings, catalogue, value_of, telemetry, readiness, clock).run(ended, once=once))
+        group.create_task(Seeding(settings, telemetry, readiness, clock).run(ended, once=once))

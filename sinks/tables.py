@@ -16,6 +16,7 @@ from schemas.arrival import is_tick
 from schemas.blocks import from_record
 from schemas.bulk import decode_events
 from schemas.codec import Kind, decode_as
+from schemas.declared import LESSON
 from schemas.errors import UndecodableError
 from schemas.event import Lane
 from schemas.repeats import RepeatFilter, id_words
@@ -239,7 +240,10 @@ def _make_rejected(takes: Sequence[Take], memory: Memory) -> Made:
 
 
 def make_tallies(takes: Sequence[Take], memory: Memory) -> Made:
-    """Return the rows of tallies; a block whose source had already got as far is a repeat. Decisions make no row."""
+    """Return the rows of tallies; a block whose source had already got as far is a repeat.
+
+    Decisions make no row, and lessons none: they say again what stands in the rows of other blocks.
+    """
     made = Made()
     blocks = [
         take._replace(
@@ -254,6 +258,8 @@ def make_tallies(takes: Sequence[Take], memory: Memory) -> Made:
     places: list[Place] = []
     for take, at, records in decoded:
         for i, record in zip(at, records, strict=True):
+            if record["topic"] == LESSON:
+                continue
             source = (record["topic_id"], record["partition"])
             if record["to_pane"] <= memory.blocks.get(source, -1):
                 made.repeats[take.topic.name] += 1

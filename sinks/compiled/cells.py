@@ -1,4 +1,4 @@
-"""The counts of a metric as cells (dimension, key, minute, bin, count, sum), from `tallies` or straight from `feedback_events`.
+"""The counts of a metric as cells (dimension, key, stratum, minute, bin, count, sum), from `tallies` or straight from `feedback_events`.
 
 A retraction counts -1 in every cell of what it takes back. Both sources hold every key: only the judge bounds keys.
 """
@@ -10,7 +10,7 @@ from schemas.event import Channel
 from schemas.metrics import ALL, ATTRIBUTE, PAIR, Metric
 from sinks.compiled import KINDS
 from sinks.compiled.literals import text, texts
-from sinks.compiled.selections import ORIGINAL
+from sinks.compiled.selections import ORIGINAL, STORED, Rows
 
 PROBE = "(probe OR kind = 'probe')"
 _PLAIN = {
@@ -24,13 +24,14 @@ _PLAIN = {
 def tally_cells(metric: Metric) -> str:
     """Return the SELECT of the cells that stage 1 counted under the identity of this definition."""
     return (
-        "SELECT toString(dimension) AS dimension, toString(key) AS key, minute, toInt64(bin) AS bin, count, sum "
+        "SELECT toString(dimension) AS dimension, toString(key) AS key, toString(stratum) AS stratum, minute, "
+        "toInt64(bin) AS bin, count, sum "
         f"FROM tallies WHERE metric = {text(metric.identity)}"
     )
 
 
-def event_cells(metric: Metric, catalogue: Catalogue) -> str:
-    """Return the SELECT of the cells that the stored events make: a recount without the streams."""
+def event_cells(metric: Metric, catalogue: Catalogue, rows: Rows = STORED) -> str:
+    """Return the SELECT of the cells that events make: a recount without the streams."""
     selection = KINDS[metric.kind].select(metric)
     values = "".join(f"{expression} AS {name}, " for name, expression in selection.values.items())
     conditions = [PROBE if metric.probes else f"NOT {PROBE}", f"({selection.where})"]
@@ -46,10 +47,10 @@ def event_cells(metric: Metric, catalogue: Catalogue) -> str:
     parents = {one.name: one.parent for one in catalogue.touchpoint if one.parent is not None}
     places = ", ".join(f"({text(one)}, {key(one, parents)})" for one in metric.dimensions)
     return (
-        "SELECT place.1 AS dimension, assumeNotNull(place.2) AS key, minute, bin, sign AS count, sign * worth AS sum FROM ("
-        f"SELECT {values}if(retract, -1, 1) AS sign, toStartOfMinute(toDateTime(occurred_at, 'UTC')) AS minute, "
+        "SELECT place.1 AS dimension, assumeNotNull(place.2) AS key, stratum, minute, bin, sign AS count, sign * worth AS sum FROM ("
+        f"SELECT {values}if(retract, -1, 1) AS sign, toString(channel) AS stratum, toStartOfMinute(toDateTime(occurred_at, 'UTC')) AS minute, "
         f"toInt64({selection.bin}) AS bin, {'bin' if selection.sum is None else f'toInt64({selection.sum})'} AS worth, "
-        f"arrayJoin([{places}]) AS place FROM {selection.rows} WHERE {' AND '.join(conditions)}"
+        f"arrayJoin([{places}]) AS place FROM {selection.rows(rows)} WHERE {' AND '.join(conditions)}"
         f") WHERE isNotNull(place.2){once}"
     )
 

@@ -3,6 +3,8 @@
 The same rules as streams/core/kinds, said in SQL; tests/sinks/compiled proves that both count alike.
 """
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.event import NO_CONTACT, UNDIRECTED
@@ -20,16 +22,31 @@ CLASS_EDGES = tuple(101**bucket // 99**bucket for bucket in range(3, 1_250, 4))
 """Class of amounts -> the largest amount in it: every fourth edge of the sketch, in exact arithmetic."""
 
 
+class Rows(NamedTuple):
+    """What is counted, as SQL: the events, and up to where panes are closed (topic_id, partition, reached: ms, not included)."""
+
+    events: str
+    closed: str
+
+
+STORED = Rows(
+    "feedback_events",
+    "(SELECT source_topic_id AS topic_id, source_partition AS partition, toUnixTimestamp64Milli(max(to_pane)) AS reached "
+    "FROM tallies GROUP BY topic_id, partition)",
+)
+"""Everything that is stored."""
+
+
 class Selection(NamedTuple):
-    """SQL over one row of feedback_events: named values, the condition, the bin and what the row adds to the sum."""
+    """SQL over one row of events: named values, the condition, the bin and what the row adds to the sum."""
 
     values: dict[str, str]
     where: str
     bin: str
     sum: str | None = None
     """None: its bin."""
-    rows: str = "feedback_events"
-    """What the row is one of: the table, or a subquery that joins to each event what is remembered with it."""
+    rows: Callable[[Rows], str] = attrgetter("events")
+    """What the row is one of: the events, or a subquery that joins to each what is remembered with it."""
 
 
 def asked(metric: Metric) -> Selection:
@@ -138,12 +155,15 @@ THREAD = "topic_id, partition, channel, subject, conversation_ref"
 
 def repeat(metric: Metric) -> Selection:
     """Select contacts of known customers; bin 1: the same customer, channel and topic had one at most so long before."""
-    contacts = (
-        f"SELECT *, lagInFrame(toNullable({ARRIVED})) OVER (PARTITION BY topic_id, partition, channel, subject, attributes['topic'] "
-        "ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before "
-        f"FROM feedback_events WHERE {_asks(metric)} AND subject != ''"
-    )
-    return Selection({}, "1", f"ifNull({ARRIVED} - before <= {metric.within_ms}, 0)", rows=f"({contacts})")
+
+    def contacts(rows: Rows) -> str:
+        return (
+            f"(SELECT *, lagInFrame(toNullable({ARRIVED})) OVER (PARTITION BY topic_id, partition, channel, subject, attributes['topic'] "
+            "ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before "
+            f"FROM {rows.events} WHERE {_asks(metric)} AND subject != '')"
+        )
+
+    return Selection({}, "1", f"ifNull({ARRIVED} - before <= {metric.within_ms}, 0)", rows=contacts)
 
 
 def response(metric: Metric) -> Selection:
@@ -175,23 +195,28 @@ def _asks(metric: Metric) -> str:
 
 def _threads(metric: Metric, bin_: str) -> Selection:
     """Select by what was known of messages at the end of the last pane that their partition has closed."""
-    said = "subject != '' AND conversation_ref != ''"
-    replies = (
-        f"SELECT {THREAD}, groupArray(({OCCURRED}, {ARRIVED})) AS replies FROM feedback_events WHERE NOT (probe OR kind = 'probe') "
-        f"AND NOT non_human AND {ORIGINAL} AND direction = 'out' AND kind = 'reply' AND {said} GROUP BY {THREAD}"
-    )
-    closed = (
-        "SELECT source_topic_id AS topic_id, source_partition AS partition, toUnixTimestamp64Milli(max(to_pane)) AS reached "
-        "FROM tallies GROUP BY topic_id, partition"
-    )
-    messages = (
-        f"SELECT * FROM (SELECT * FROM feedback_events WHERE {_asks(metric)} AND {said}) AS m "
-        f"LEFT JOIN ({replies}) AS r USING ({THREAD}) LEFT JOIN ({closed}) AS c USING (topic_id, partition)"
-    )
     waits = (
         f"arrayMap(one -> one.1 - {OCCURRED}, arrayFilter(one -> one.1 >= {OCCURRED} AND one.2 < reached "
         f"AND abs(one.2 - {ARRIVED}) <= {metric.memory_ms}, replies))"
     )
     late = f"greatest(least({OCCURRED}, {ARRIVED}) + {metric.target_ms}, {ARRIVED}) < reached"
     values = {"waits": waits, "waited": "if(empty(waits), NULL, arrayMin(waits))"}
-    return Selection(values, f"{ARRIVED} < reached AND (notEmpty(waits) OR {late})", bin_, rows=f"({messages})")
+    return Selection(values, f"{ARRIVED} < reached AND (notEmpty(waits) OR {late})", bin_, rows=_messages(metric))
+
+
+def _messages(metric: Metric) -> Callable[[Rows], str]:
+    """Return messages, each with the replies of its conversation and the time up to which its partition has closed panes."""
+    said = "subject != '' AND conversation_ref != ''"
+    answers = f"NOT (probe OR kind = 'probe') AND NOT non_human AND {ORIGINAL} AND direction = 'out' AND kind = 'reply'"
+
+    def joined(rows: Rows) -> str:
+        replies = (
+            f"SELECT {THREAD}, groupArray(({OCCURRED}, {ARRIVED})) AS replies FROM {rows.events} "
+            f"WHERE {answers} AND {said} GROUP BY {THREAD}"
+        )
+        return (
+            f"(SELECT * FROM (SELECT * FROM {rows.events} WHERE {_asks(metric)} AND {said}) AS m "
+            f"LEFT JOIN ({replies}) AS r USING ({THREAD}) LEFT JOIN {rows.closed} AS c USING (topic_id, partition))"
+        )
+
+    return joined

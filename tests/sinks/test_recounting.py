@@ -14,6 +14,7 @@ from schemas.blocks import Block, Cells, Row, Series, cells_of, to_record
 from schemas.catalogue import Catalogue, load
 from schemas.clock import system_clock
 from schemas.codec import Kind, decode_as, encode
+from schemas.declared import Catalogues, Declared
 from schemas.metrics import Metric
 from schemas.outputs import Output, Reading, Status, output_to_record
 from schemas.readiness import Readiness
@@ -22,7 +23,7 @@ from schemas.topics import GROUP_JUDGE, READINGS, TALLIES
 from schemas.windows import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS
 from sinks.accounting import _records
 from sinks.dirty import Counted, End, changed_ends, recounted
-from sinks.recounting import revisions, run_recount
+from sinks.recounting import known_at, revisions, run_recount
 from sinks.rows import Place, reading_rows, tally_rows
 from streams.core.engine import Engine
 from streams.core.values import Value, value_of
@@ -108,7 +109,8 @@ def test_every_reading_that_late_counts_changed_beyond_reach_is_revised_and_noth
     said = store(stand.client, catalogue, panes)
     upto = panes[-1][0]
     ends = changed_ends(stand.client, catalogue.by_identity(), 0, upto)
-    revised = revisions(ends, recounted(stand.client, ends, upto), catalogue, valued, upto)
+    counts = recounted(stand.client, ends, upto)
+    revised = revisions(ends, counts, catalogue.by_identity(), valued, upto, catalogue.hash)
     expected = naive(said, panes)
     assert {window for _, window, _ in expected} >= {"1h", "24h"}
     assert {(one.key, one.window, one.window_end): Counter(one.bins) for one in revised} == expected
@@ -137,7 +139,22 @@ def test_an_unchanged_window_is_not_said_again() -> None:
     catalogue = only_csat()
     identity = catalogue.metric[0].identity
     end = End(identity, "*", "*", "1h", START, 0, {"4": 2})
-    assert revisions([end], [Counted({4: 2}, 8)], catalogue, valued, START) == []
+    assert revisions([end], [Counted({4: 2}, 8)], catalogue.by_identity(), valued, START, catalogue.hash) == []
+
+
+def test_a_recount_knows_every_series_that_began_by_its_pane_and_names_the_catalogue_of_then() -> None:
+    first = only_csat()
+    csat = first.metric[0]
+    other = msgspec.structs.replace(csat, name="strict", box=(5,))
+    later = msgspec.structs.replace(csat, name="later")
+    second, third = (msgspec.structs.replace(first, metric=[one]) for one in (other, later))
+    known = Catalogues([Declared(0, first), Declared(START, second), Declared(START + DAY_MS, third)])
+    assert known_at(known, START - 1) == ({csat.identity: csat}, first.hash)
+    assert known_at(known, START) == ({csat.identity: csat, other.identity: other}, second.hash)
+    end = End(csat.identity, "*", "*", "1h", START, 0, {"4": 2})
+    metrics, name = known_at(known, START)
+    (said,) = revisions([end], [Counted({4: 3}, 12)], metrics, valued, START, name)
+    assert (said.metric, said.n, said.catalogue_hash) == ("csat", 3, second.hash), "its series ended, its rows stand"
 
 
 def test_recount_follows_the_judge_and_says_a_revision_once(stand: Stand) -> None:
