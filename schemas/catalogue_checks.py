@@ -1,16 +1,17 @@
 """What a metric must be: every rule of the catalogue about metrics that a type cannot say.
 
-Alarm rules: schemas/rule_checks.py; touchpoints: schemas/place_checks.py. Each check yields problems with path, reason and remedy; none stops at the first.
+Which fields a kind wants: schemas/metric_needs.py; alarm rules: schemas/rule_checks.py; touchpoints: schemas/place_checks.py.
+Each check yields problems with path, reason and remedy; none stops at the first.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
 
 from schemas.catalogue_fields import Problem
 from schemas.event import KINDS
+from schemas.metric_needs import INFINITE, field_problems, values_of
 from schemas.metrics import ALL, ATTRIBUTE, PAIR, PLAIN_DIMENSIONS, Metric, MetricKind
 from schemas.topics import LIVE
 from schemas.windows import DAY_MS, WINDOWS
@@ -27,42 +28,9 @@ SPARE_MS = DAY_MS
 """So much earlier than a topic's retention anything must be read that is to be read again."""
 POINTS = 1_001
 """A scale holds at most so many points, since each is a bin of every bucket."""
-
-
 NOT_WATCHED = frozenset({MetricKind.PART, MetricKind.DRIVER, MetricKind.COUNT, MetricKind.AMOUNT})
 """Kinds without anytime-valid bounds."""
-
-
-class Needs(NamedTuple):
-    """Fields that a kind must state, and others that it reads; `target`: range of its values, None: the scale."""
-
-    must: tuple[str, ...]
-    may: tuple[str, ...] = ()
-    target: tuple[float, float] | None = (0.0, 1.0)
-
-
-_ASKED = ("question", "scale")
-INFINITE = float("inf")
-NEEDS: Mapping[MetricKind, Needs] = {
-    MetricKind.SHARE: Needs((*_ASKED, "box"), ("question_version",)),
-    MetricKind.NPS: Needs(_ASKED, ("question_version",), (-100.0, 100.0)),
-    MetricKind.MEAN: Needs(_ASKED, ("question_version",), None),
-    MetricKind.GAP: Needs((*_ASKED, "expected_question"), ("question_version",), (-INFINITE, INFINITE)),
-    MetricKind.GAP_SHARE: Needs((*_ASKED, "expected_question"), ("question_version", "at_least")),
-    MetricKind.DRIVER: Needs((*_ASKED, "overall_question", "overall_scale"), ("question_version",), (-1.0, 1.0)),
-    MetricKind.GRID: Needs(("grid", "scale"), ("question_version",), (0.0, 100.0)),
-    MetricKind.EVENT_SHARE: Needs(("events",), ("among",)),
-    MetricKind.PART: Needs(("events", "among")),
-    MetricKind.RATE: Needs(("events", "among"), (), (0.0, INFINITE)),
-    MetricKind.COUNT: Needs((), ("events",), (0.0, INFINITE)),
-    MetricKind.AMOUNT: Needs(("currency", "events"), (), (-INFINITE, INFINITE)),
-    MetricKind.RESPONSE: Needs(("events", "target_ms", "memory_ms")),
-    MetricKind.RESPONSE_QUANTILE: Needs(("events", "target_ms", "memory_ms", "quantile"), (), (0.0, INFINITE)),
-    MetricKind.REPEAT: Needs(("events", "within_ms")),
-}
-_OF_KINDS = sorted({name for needs in NEEDS.values() for name in (*needs.must, *needs.may)})
 _REMEMBERING = frozenset({MetricKind.RESPONSE, MetricKind.RESPONSE_QUANTILE, MetricKind.REPEAT})
-_EMPTY: tuple[object, ...] = (None, (), {}, 0)
 
 
 def metric_problems(
@@ -77,7 +45,7 @@ def metric_problems(
     for index, metric in metrics.items():
         path = f"$.metric[{index}]"
         yield from _named(metric, path)
-        yield from _fields(metric, path)
+        yield from field_problems(metric, path)
         yield from _scale(metric, path)
         yield from _words(metric, path)
         yield from _windows(metric, path, pane_ms)
@@ -108,17 +76,6 @@ def _named(metric: Metric, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.{name}", f"{name} is empty", "say who answers for it, or what it means")
     if metric.version < 1:
         yield Problem(f"{path}.version", "versions count from 1", "write version = 1")
-
-
-def _fields(metric: Metric, path: str) -> Iterator[Problem]:
-    needs = NEEDS[metric.kind]
-    for name in needs.must:
-        if getattr(metric, name) in _EMPTY:
-            yield Problem(path, f"kind {metric.kind} wants {name}", f"state {name}")
-    for name in _OF_KINDS:
-        if name not in (*needs.must, *needs.may) and getattr(metric, name) not in _EMPTY:
-            yield Problem(f"{path}.{name}", f"kind {metric.kind} does not read {name}",
-                          f"take {name} out, or choose another kind")  # fmt: skip
 
 
 def _scale(metric: Metric, path: str) -> Iterator[Problem]:
@@ -222,7 +179,7 @@ def _numbers(metric: Metric, path: str) -> Iterator[Problem]:
     if not 0 < metric.level < 1:
         yield Problem(f"{path}.level", f"level {metric.level} is not between 0 and 1", "write 0.95")
     if metric.target is not None:
-        low, high = _target(metric)
+        low, high = values_of(metric)
         if not low <= metric.target <= high:
             yield Problem(f"{path}.target", f"no {metric.kind} reaches {metric.target}", f"write {low:g}..{high:g}")
     if (metric.one_per is None) != (metric.one_per_period_ms == 0) or metric.one_per_period_ms < 0:
@@ -256,13 +213,6 @@ def _memory(metric: Metric, path: str) -> Iterator[Problem]:
         if reach > most:
             yield Problem(path, f"{reach} ms before an event decide what it counts for: the log of channel {channel} holds {most}",
                           "shorten memory_ms (it counts twice), within_ms or one_per_period_ms, or leave the channel out")  # fmt: skip
-
-
-def _target(metric: Metric) -> tuple[float, float]:
-    needs = NEEDS[metric.kind]
-    if needs.target is not None:
-        return needs.target
-    return metric.scale or (-INFINITE, INFINITE)
 
 
 def _response(metric: Metric, path: str, names: Mapping[str, Metric]) -> Iterator[Problem]:

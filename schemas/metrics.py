@@ -57,12 +57,8 @@ class MetricKind(StrEnum):
     """Share of contacts of a customer who had one on the same topic within `within_ms` before."""
 
 
-ASKED = frozenset({MetricKind.SHARE, MetricKind.NPS, MetricKind.MEAN})
-"""Kinds that read the answers to one question."""
-
-
 class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One metric. `box` lists the scale points that count as good; which fields a kind wants: schemas/catalogue_checks.py."""
+    """One metric. `box` lists the scale points that count as good; which fields a kind wants: schemas/metric_needs.py."""
 
     name: str
     version: int

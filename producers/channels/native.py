@@ -6,31 +6,26 @@ Unknown fields are refused by name: free keys belong in `attributes`.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Any, NoReturn
 from uuid import uuid4
 
 import msgspec
 
+from producers.channels.native_shape import NativeAnswer, NativeCustomer, NativeEvent, NativeOrder, Scale, Time
+from producers.channels.unreadable import check_string, check_text, refuse_json, refuse_type
 from producers.legal_threats import ATTRIBUTE as LEGAL_THREAT
 from producers.legal_threats import marks
 from producers.money import check_currency, check_minor, to_minor
 from producers.pseudonyms import Customer, Pseudonyms
 from schemas.catalogue import Catalogue
 from schemas.errors import InvalidEventError
-from schemas.event import (
-    KINDS,
-    Answer,
-    Channel,
-    Direction,
-    FeedbackEvent,
-    Order,
-    Traits,
-    client_id,
-)
+from schemas.event import KINDS, Answer, Channel, Direction, FeedbackEvent, Order, client_id
 
+__all__ = [
+    "FUTURE_SLACK_MS", "MAX_EVENT_BYTES", "NativeAnswer", "NativeCustomer", "NativeEvent", "NativeOrder", "NewId", "Scale",
+    "Scales", "Time", "check_string", "decode", "epoch_ms", "parse", "to_event",
+]  # fmt: skip
 MAX_EVENT_BYTES = 256_000
 FUTURE_SLACK_MS = 5 * 60_000
 OLDEST_MS = 946_684_800_000
@@ -40,75 +35,9 @@ _NEWEST_MS = 253_402_300_799_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
-Short = Annotated[str, msgspec.Meta(max_length=512)]
-Time = Annotated[datetime, msgspec.Meta(tz=True)] | int
-Scale = tuple[float, float]
 Scales = Mapping[str, tuple[int, int]]
 """Catalogued question -> scale."""
 NewId = Callable[[], str]
-
-
-class NativeCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who gave the feedback; only pseudonyms of these leave the process."""
-
-    id: Short | int | None = None
-    email: Short | None = None
-    phone: Short | None = None
-    anonymous_id: Short | int | None = None
-
-
-class NativeOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`amount` in major units (a decimal string or a number) or `amount_minor`; both need the currency."""
-
-    ref: Short
-    amount: Decimal | None = None
-    amount_minor: int | None = None
-    currency: Short | None = None
-    items: int | None = None
-    promised_at: Time | None = None
-    delivered_at: Time | None = None
-
-
-class NativeAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One answer; the scale may be left out for a question of the catalogue."""
-
-    question: Short
-    score: float
-    scale: Scale | None = None
-    scale_min: float | None = None
-    scale_max: float | None = None
-    question_version: Short = "1"
-    derived_by: Short | None = None
-
-
-class NativeEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The event as clients write it; times are RFC 3339 with an offset, or epoch milliseconds."""
-
-    channel: Channel
-    id: Short | None = None
-    event_id: Short | None = None
-    kind: Short | None = None
-    occurred_at: Time | None = None
-    customer: NativeCustomer | None = None
-    touchpoint: Short | None = None
-    product: Short | None = None
-    order: NativeOrder | None = None
-    agent: Short | None = None
-    agent_ref: Short | None = None
-    answers: Annotated[list[NativeAnswer], msgspec.Meta(max_length=100)] = []
-    text: str | None = None
-    lang: Short | None = None
-    attributes: Annotated[dict[Short, str | int | float | bool], msgspec.Meta(max_length=100)] = {}
-    consent: Short | None = None
-    conversation_ref: Short | None = None
-    in_reply_to: Short | None = None
-    direction: Direction = Direction.IN
-    survey_ref: Short | None = None
-    traits: Traits = Traits()
-    corrects: Short | None = None
-    retract: bool = False
-
-
 _DECODER = msgspec.json.Decoder(NativeEvent)
 
 
@@ -142,14 +71,14 @@ def decode(raw: bytes | object, *, max_event_bytes: int = MAX_EVENT_BYTES) -> Na
                 )
             native = _DECODER.decode(raw)
             if b"\\u0000" in bytes(raw):
-                _check_text(native)
+                check_text(native)
         else:
             native = msgspec.convert(raw, NativeEvent)
-            _check_text(native)
+            check_text(native)
     except msgspec.ValidationError as error:
-        _refuse_type(str(error), error)
+        refuse_type(str(error), error)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        _refuse_json(raw, error)
+        refuse_json(raw, error)
     return native
 
 
@@ -359,80 +288,3 @@ def _plain(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield name
-            yield from _strings(one)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _strings(one)
-
-
-def check_string(value: str, field: str = "") -> None:
-    """Refuse what no store keeps: NUL characters and lone surrogates. Raises InvalidEventError."""
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidEventError(
-            "bad_text", field, "holds a NUL character or half a surrogate pair", "send plain UTF-8 text"
-        )
-
-
-def _check_text(native: NativeEvent) -> None:
-    for name in native.__struct_fields__:
-        for text in _strings(msgspec.to_builtins(getattr(native, name))):
-            check_string(text, name)
-
-
-_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>.*)`$")
-_NAMED = re.compile(r"field `(?P<name>.*?)`")
-_TIMES = ("occurred_at", "order.promised_at", "order.delivered_at")
-
-
-def _refuse_type(message: str, cause: Exception) -> NoReturn:
-    """Raise the InvalidEventError that a message of msgspec stands for."""
-    place = _PLACE.search(message)
-    path = place["path"] if place else ""
-    what = message[: place.start()] if place else message
-    named = _NAMED.search(what)
-    if named and what.startswith("Object missing"):
-        path = f"{path}.{named['name']}" if path else named["name"]
-        raise InvalidEventError("missing_field", path, "is required") from cause
-    if named and what.startswith("Object contains unknown"):
-        path = f"{path}.{named['name']}" if path else named["name"]
-        raise InvalidEventError(
-            "unknown_field", path, "is no field of an event", "put free keys into `attributes`"
-        ) from cause
-    if path == "channel" and what.startswith("Invalid enum"):
-        known = ", ".join(Channel)
-        raise InvalidEventError("unknown_channel", path, what, f"one of: {known}") from cause
-    if "of length <=" in what:
-        raise InvalidEventError("too_large", path, what, "shorten it") from cause
-    if path in _TIMES:
-        raise InvalidEventError(
-            "bad_time", path, what, "write RFC 3339 with an offset, or epoch milliseconds"
-        ) from cause
-    if path == "order.amount":
-        raise InvalidEventError("bad_amount", path, what, 'write a decimal string, such as "12.50"') from cause
-    raise InvalidEventError("bad_type", path, what) from cause
-
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def _refuse_json(raw: object, cause: Exception) -> NoReturn:
-    if isinstance(cause, UnicodeError):
-        raise InvalidEventError("bad_text", "", "is not UTF-8 throughout", "send UTF-8") from cause
-    if isinstance(cause, RecursionError):
-        raise InvalidEventError("bad_json", "", "is nested too deeply") from cause
-    if isinstance(raw, (bytes, bytearray, memoryview, msgspec.Raw)) and _SURROGATE.search(bytes(raw)):
-        try:
-            json.loads(bytes(raw))
-        except (ValueError, RecursionError):
-            pass
-        else:
-            raise InvalidEventError("bad_text", "", "holds half a surrogate pair", "send plain UTF-8 text") from cause
-    raise InvalidEventError("bad_json", "", f"is no JSON object: {cause}") from cause

@@ -26,11 +26,6 @@ def immediate_rules(catalogue: Catalogue) -> dict[RuleKind, Rule]:
     return {rule.kind: rule for rule in reversed(catalogue.alarm) if rule.kind in IMMEDIATE}
 
 
-def dispute_rule(catalogue: Catalogue) -> Rule | None:
-    """Return the rule for disputes, if the catalogue has one."""
-    return immediate_rules(catalogue).get(RuleKind.DISPUTE)
-
-
 def found_in(event: FeedbackEvent, pane: int) -> list[Dispute]:
     """Return what an event raises at once, as `disputes_of` finds it in a run; for whoever has no runs."""
     if event.traits.probe or event.retract:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from enum import StrEnum
 from pathlib import Path
 
 import fastavro
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from schemas import event
 from schemas.codec import SCHEMA_FILES, Kind, decode, decode_as, encode, schema_text
 from schemas.errors import UndecodableError
+from schemas.outputs import AlarmState, DecisionKind
 
 HISTORY = Path(__file__).parent / "avro_history"
 
@@ -137,3 +139,11 @@ def test_today_reads_what_every_earlier_schema_wrote(kind: Kind, version: str) -
 def test_no_schema_uses_avro_fixed() -> None:
     """The bulk decoder panics on `fixed`."""
     assert not [kind for kind in Kind if '"fixed"' in schema_text(kind)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "words"), [(Kind.TRANSITION, "state", AlarmState), (Kind.DECISION, "kind", DecisionKind)]
+)
+def test_a_schema_names_every_word_that_is_written_under_it(kind: Kind, field: str, words: type[StrEnum]) -> None:
+    (doc,) = [one["doc"] for one in json.loads(schema_text(kind))["fields"] if one["name"] == field]
+    assert set(doc.split(", ")) == {str(one) for one in words}
