@@ -23,6 +23,11 @@ WATCHES: Mapping[RuleKind, frozenset[MetricKind]] = {
     RuleKind.BURN: _SHARES,
 }
 """Kinds of metrics that a kind of rule can watch; immediate ones watch events."""
+OF_DAYS = frozenset({RuleKind.DROP, RuleKind.RECOVERY, RuleKind.RISE})
+"""Kinds that know good and bad days."""
+_EXPOSED = frozenset({MetricKind.PART, MetricKind.RATE})
+"""Metrics whose exposure comes by other events than the counted ones: what they count are no answers."""
+MOST_DAY_EFFECT = 0.5
 BUDGETED = frozenset(RuleKind) - IMMEDIATE - {RuleKind.BURN}
 LEAST_BUDGET = 1 / 5_200
 """One false alarm in a hundred years: below it the wanted evidence delays every alarm and nobody can check the promise."""
@@ -60,6 +65,7 @@ def rule_problems(
         if rule.metric not in unread:
             yield from _watched(rule, path, names, parents=parents)
         yield from _baseline(rule, path, names.get(rule.metric))
+        yield from _day_effect(rule, path, names.get(rule.metric))
         yield from _changes(rule, path)
         yield from _budget(rule, path, pane_ms)
         yield from _life(rule, path)
@@ -108,6 +114,26 @@ def _baseline(rule: Rule, path: str, metric: Metric | None) -> Iterator[Problem]
     if not 0 <= rule.learn_lag_ms <= REACH_MS - learns:
         yield Problem(f"{path}.learn_lag_ms", f"a lag of {rule.learn_lag_ms} ms leaves no {learns // DAY_MS} days to learn "
                       f"from within the {REACH_MS // DAY_MS} days that the state holds", f"write 0..{REACH_MS - learns}")  # fmt: skip
+
+
+def _day_effect(rule: Rule, path: str, metric: Metric | None) -> Iterator[Problem]:
+    stated = rule.day_effect
+    if stated is None:
+        return
+    watches = f"kind {rule.kind}" if rule.kind not in OF_DAYS else ""
+    if not watches and metric is not None and metric.kind in _EXPOSED:
+        watches = f"a metric of kind {metric.kind}"
+    if watches:
+        yield Problem(
+            f"{path}.day_effect", f"{watches} knows no day effect", "take it out, or watch a share of answers"
+        )
+    elif stated == "learned":
+        if rule.baseline is BaselineKind.FIXED:
+            yield Problem(f"{path}.day_effect", "a fixed baseline learns nothing from days",
+                          'write a figure such as 0.02, or baseline = "learned"')  # fmt: skip
+    elif not 0 <= stated <= MOST_DAY_EFFECT:
+        yield Problem(f"{path}.day_effect", f"{stated} is no correlation of two answers of a day",
+                      f'write "learned", or 0..{MOST_DAY_EFFECT}')  # fmt: skip
 
 
 def _changes(rule: Rule, path: str) -> Iterator[Problem]:

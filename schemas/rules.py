@@ -83,6 +83,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     grouping: Literal["grouped", "averaged"] = "grouped"
     """`averaged`: the order-averaged form, sooner where a pane holds many answers."""
     profile: Literal["none", "weekday_hour"] = "none"
+    day_effect: float | Literal["learned"] | None = None
+    """Of shares: the correlation of two answers of a day, 0 where days are alike, or `learned` from the days; see `days`."""
     learn_lag_ms: int = 7 * DAY_MS
     learn_min: int = 200
     learn_confidence: float = 0.999
@@ -110,6 +112,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def sought(self) -> tuple[float, ...]:
         """Return the factors of a rule on counts, where none are given those of its kind."""
         return self.factors or FACTORS[self.kind]
+
+    @property
+    def days(self) -> float | Literal["learned"]:
+        """Return the day effect, where none is stated learned with a learned baseline and 0 with a fixed one."""
+        if self.day_effect is not None:
+            return self.day_effect
+        return "learned" if self.baseline is BaselineKind.LEARNED else 0.0
 
     @property
     def definition_hash(self) -> str:

@@ -123,13 +123,22 @@ def returning(
     return everything, first
 
 
-def day_effects(rng: np.random.Generator, answers: Answers, *, rho: float, keys: int, days: int) -> Answers:
-    """Return the answers with a bad share of its own for each key and day, drawn from a beta distribution.
+def day_shares(rng: np.random.Generator, *, rho: float, keys: int, days: int, bad: float = BAD) -> Floats:
+    """Return a bad share of its own for each day and key, [days, keys], drawn from a beta distribution.
 
-    rho: the correlation of two answers of a day; the variance of the day's share is rho * .10 * .90.
+    rho: the correlation of two answers of a day; the variance of the day's share is rho * bad * (1 - bad).
     """
+    if rho == 0:
+        return np.full((days, keys), bad)
     size = 1 / rho - 1
-    share = rng.beta(BAD * size, (1 - BAD) * size, (days, keys))
+    return rng.beta(bad * size, (1 - bad) * size, (days, keys))
+
+
+def day_effects(
+    rng: np.random.Generator, answers: Answers, *, rho: float, keys: int, days: int, bad: float = BAD
+) -> Answers:
+    """Return the answers with a bad share of its own for each key and day."""
+    share = day_shares(rng, rho=rho, keys=keys, days=days, bad=bad)
     return judged(rng, answers, share[np.minimum((answers.pane - 1) // DAY, days - 1), answers.key])
 
 

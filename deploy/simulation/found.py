@@ -5,10 +5,12 @@ from typing import NamedTuple
 from deploy.simulation.answer_worlds import BAD
 from deploy.simulation.null_answers import LEARNED_DAYS, learned_levels, packaged
 from deploy.simulation.twin import PANE_MS
+from streams.core.detectors.day_delay import day_finder
 from streams.core.detectors.found_within import HORIZONS_DAYS, answers_finder
 from streams.core.detectors.likelihood import Bernoulli
 
 RATES = (1, 10, 100, 1000)
+RHO = 0.02
 KEYS = (1, 5, 50)
 
 
@@ -36,7 +38,10 @@ def reach(_seed: int = 1, _size: float = 1.0) -> list[Reach]:
                 if n >= rule.learn_min
                 else None
             )
-            out.append(_row(per_day, keys, "known: .100", Bernoulli(BAD, rule.p1[0]), budget_per_day))
+            known = Bernoulli(BAD, rule.p1[0])
+            out.append(_row(per_day, keys, "known: .100", known, budget_per_day))
+            if per_day > 1:
+                out.append(_row(per_day, keys, f"known: .100, rho = {RHO}", known, budget_per_day, RHO))
             if learned is None:
                 none: dict[int, float | None] = dict.fromkeys(HORIZONS_DAYS)
                 name = f"learned: {n} answers in {LEARNED_DAYS} days, {rule.learn_min} wanted"
@@ -48,6 +53,7 @@ def reach(_seed: int = 1, _size: float = 1.0) -> list[Reach]:
     return out
 
 
-def _row(per_day: int, keys: int, baseline: str, change: Bernoulli, budget_per_day: float) -> Reach:
-    found = answers_finder([(change, 1.0)], per_day, budget_per_day, PANE_MS).findable()
+def _row(per_day: int, keys: int, baseline: str, change: Bernoulli, budget_per_day: float, rho: float = 0.0) -> Reach:
+    alike = answers_finder([(change, 1.0)], per_day, budget_per_day, PANE_MS)
+    found = (day_finder(change, rho, per_day, budget_per_day, PANE_MS) if rho else alike).findable()
     return Reach(per_day, keys, baseline, armed=True, by_days=found.by_days, within_last=found.within_last)

@@ -1,13 +1,10 @@
-"""Null worlds that strain the assumptions: hours, days and customers of their own kind, and a mix that moves."""
-
-from functools import partial
+"""Null worlds that strain the assumptions: hours and customers of their own kind, and a mix that moves."""
 
 import numpy as np
-from scipy.stats import beta
 
 from deploy.simulation import answer_worlds as worlds
 from deploy.simulation.answer_worlds import BAD, DAY, PER_DAY
-from deploy.simulation.null_answers import EVERY, LEARNED_DAYS, P1, RIVAL, Work, cell, learned_levels
+from deploy.simulation.null_answers import EVERY, P1, RIVAL, Work, cell
 from deploy.simulation.promised import Cell, rng_of
 from deploy.simulation.twin import known
 from streams.core.detectors.delay import Answers as Delay
@@ -95,58 +92,6 @@ def returning(seed: int, size: float) -> list[Cell]:
     ]
 
 
-def cured_level(rho: float, per_day: int, p1: float) -> float:
-    """Return the p0 at which a day's ratio has mean 1 although its bad share varies with correlation rho.
-
-    With per_day answers the mean over days of (1 + (P - p0)(p1/p0 - (1-p1)/(1-p0)))^per_day is 1, P ~ beta.
-    """
-    size = 1 / rho - 1
-    nodes = beta(BAD * size, (1 - BAD) * size).ppf((np.arange(4000) + 0.5) / 4000)
-    low, high = BAD, p1 - 1e-6
-    for _ in range(60):
-        p0 = (low + high) / 2
-        mean = np.mean((1 + (nodes - p0) * (p1 / p0 - (1 - p1) / (1 - p0))) ** per_day)
-        low, high = (p0, high) if mean > 1 else (low, p0)
-    return high
-
-
-def day_effects(rho: float, per_day: int, seed: int, size: float) -> list[Cell]:
-    """Return days that are good or bad as a whole; one false alarm promised in 20 days of a key."""
-    rng, keys = rng_of(seed, f"days {rho} {per_day}"), 120
-    days = round((126 if per_day == PER_DAY else 42) * size) or 1
-    blank = worlds.at_times(rng, np.ones(24), per_day=per_day, keys=keys, days=days)
-    heard = worlds.heard(worlds.day_effects(rng, blank, rho=rho, keys=keys, days=days), keys, days * DAY)
-    w, lived = PER_DAY / DAY / EVERY, days * DAY
-    spread = (rho * BAD * (1 - BAD)) ** 0.5
-    world = f"day effects, rho = {rho} (a day's bad share varies by {spread:.3f}), {per_day:,} answers a day"
-    settings = [
-        ("p0 = .10, p1 = .25", BAD, P1),
-        ("larger p1_margin: p1 = .40", BAD, 0.40),
-        (f"p0 one deviation up: {BAD + spread:.3f}", BAD + spread, max(P1, BAD + spread + 0.03)),
-        (f"p0 two deviations up: {BAD + 2 * spread:.3f}", BAD + 2 * spread, max(P1, BAD + 2 * spread + 0.03)),
-    ]
-    if per_day == PER_DAY:
-        cured = cured_level(rho, per_day, 0.40)
-        settings.append((f"p0 = {cured:.3f}, at which a day's ratio has mean 1; p1 = .40", cured, 0.40))
-    out = [
-        cell(world, name, heard, known(p0, p1, keys), w, lived, assumed=False, note=costs(p0, p1))
-        for name, p0, p1 in settings
-    ]
-    taught = worlds.at_times(rng, np.ones(24), per_day=per_day, keys=keys, days=LEARNED_DAYS)
-    taught = worlds.day_effects(rng, taught, rho=rho, keys=keys, days=LEARNED_DAYS)
-    n, bad = np.bincount(taught.key, minlength=keys), np.bincount(taught.key, taught.bad, keys).astype(np.int64)
-    for at, confidence in enumerate((0.999, 0.9999999), 1):
-        levels = learned_levels(n.tolist(), bad.tolist(), P1, confidence)
-        name = f"learned from 29 such days, learn_confidence {confidence:.7g}"
-        out.insert(at, cell(world, name, heard, levels, w, lived, assumed=False,
-                            note=costs(float(levels.p0.mean()), P1)))  # fmt: skip
-    return out
-
-
 def work() -> dict[str, Work]:
     """Return these worlds by name, in the order of the report."""
-    out: dict[str, Work] = {"profile": profiled, "mix": mix_shift, "returning": returning}
-    for rho in (0.01, 0.02, 0.03):
-        out[f"day effects {rho}"] = partial(day_effects, rho, PER_DAY)
-    out["day effects 0.02, many answers"] = partial(day_effects, 0.02, 10 * PER_DAY)
-    return out
+    return {"profile": profiled, "mix": mix_shift, "returning": returning}

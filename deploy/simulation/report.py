@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.progress import Step
 from deploy.simulation import (
+    days,
     delays,
     delays_counts,
     found,
@@ -26,8 +27,8 @@ PROCESSES = 2
 Task = Callable[[int, float], list[Any]]
 QUICK: Mapping[str, float] = {
     "independent, 100 a day": 0.4, "independent, 100 a minute": 0.1, "20 keys": 0.42, "mix": 0.4, "campaign": 0.7,
-    "learned from 1000": 0.2, "returning": 0.3, "day effects 0.02": 0.28, "dispersion 2": 0.2, "counts by hour": 0.2,
-    "delay 0.1 0.3": 0.05, "delay counts 0.4 10 events a pane": 0.05, "engine null": 0.25, "engine delay grouped": 0.2,
+    "learned from 1000": 0.2, "returning": 0.3, "day effects 0.02, 100 a day": 0.28, "dispersion 2": 0.2, "counts by hour": 0.2,
+    "delay 0.1 0.3": 0.05, "delay counts 0.4 10 events a pane": 0.05, "engine null": 0.25, "engine days": 0.4, "engine delay grouped": 0.2,
     "found": 1.0, "coverage": 0.0,
 }  # fmt: skip
 """The slice that runs in seconds: task -> size."""
@@ -41,8 +42,10 @@ def tasks() -> dict[str, Task]:
     out |= delays_counts.work()
     out |= null_answers.work()
     out |= null_strained.work()
+    out |= days.work()
     out |= null_counts.work()
     out["engine null"] = through_engine.null_world
+    out["engine days"] = through_engine.day_world
     for grouping in ("grouped", "averaged"):
         out[f"engine delay {grouping}"] = partial(through_engine.delay_world, grouping)
     out["found"] = found.reach

@@ -26,8 +26,10 @@ learned from (or than the level that you declared).
 
 The promise rests on assumptions, and you should know them:
 
-1. One answer says nothing about the next, as long as nothing changes. It fails where one customer answers again and again
-   (cure: `one_per`), and where whole days are good or bad for reasons of their own, such as weather or staff.
+1. Of a share: one answer says nothing about the next, as long as nothing changes, or only as much as two answers of any
+   day do. How much that is, is learned from the days (`day_effect`), since whole days are good or bad for reasons of their
+   own, such as weather or staff. It fails where one customer answers again and again (cure: `one_per`), and in rules on
+   scores, which take days as alike.
 2. The baseline is right, or on the safe side. Learned baselines enter as an upper bound, so few answers make an alarm slow,
    not false.
 3. Where the number of events is watched, its spread is known: it is learned from the hours of quiet weeks.
@@ -123,14 +125,20 @@ SECTIONS = (
     Section(
         "Good and bad days",
         "Each day and key has a bad share of its own, drawn from a beta distribution around .10; rho is the correlation of two"
-        " answers of a day. One false alarm is promised in 20 days of a key. Then ways to make up for it.",
-        ("day effects 0.01", "day effects 0.02", "day effects 0.03", "day effects 0.02, many answers"),
-        "A bad day is a change, and the rule reports it; only people can say that it does not matter. No setting learns the"
-        " spread of days on shares yet: that of counts is learned, that of shares is not. A larger `p1_margin` helps a little"
-        ' and does not cure. What cures: `baseline = "fixed"` with `p0` raised above the usual level, by one standard deviation'
-        " of the days at 100 answers a day, by two at 1,000; the note says what it costs. A bound of .9999999 instead of .999"
-        " does the same where the days differ little. The more answers a day has, the more a day effect weighs: at 1,000 answers"
-        " a day the packaged settings are wrong by a factor of about ten. Watch such keys with a larger budget, or raise `p0`.",
+        " answers of a day. One false alarm is promised in 20 days of a key. Baselines and day effects are learned by the"
+        " product from 29 such days; beside it a rule that takes days as alike (`day_effect = 0`), and one with a fixed"
+        " baseline and a declared day effect. Where days differ a day has less to say, and a change takes longer to find: the"
+        " note says how long, from 8 h of a day on. Rows with rho = 0 show what learning costs where days are alike. A day"
+        " effect is learned from 10 days at least, of the stratum, else of all strata of the key, else of all keys of the rule;"
+        " before there are so many, days count as alike.",
+        tuple(
+            f"day effects {rho}, {per_day} a day"
+            for per_day in (20, 100, 1000)
+            for rho in (0.0, 0.005, 0.01, 0.02, 0.03)
+        ),
+        "The rows without a day effect take bad days for changes, the more so the more answers a day has. The cure is the row"
+        ' above each: `day_effect = "learned"`, which is what a learned baseline does by itself. A fixed baseline learns'
+        " nothing: declare the figure that the evidence of a learned rule shows as `rho`.",
     ),
     Section(
         "Counts: Poisson",

@@ -9,9 +9,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from deploy.simulation import answer_worlds as worlds
 from deploy.simulation.answer_worlds import BAD, DAY
 from deploy.simulation.answer_worlds import Answers as Given
 from deploy.simulation.answer_worlds import heard as panes_of
+from deploy.simulation.days import kind_of, learned_of, levels_of
 from deploy.simulation.null_answers import P1, learned_levels, renewed_daily
 from deploy.simulation.promised import rng_of
 from deploy.simulation.twin import PANE_MS, Flags, Heard, Twin, known, play, spoken
@@ -157,7 +159,7 @@ def delay_world(grouping: str, seed: int, size: float) -> list[Compared]:
     quiet, rows = 60, 260
     history: list[Row] = []
     taught = rng.binomial(50, BAD, (29, keys))
-    catalogue = catalogue_of(grouping=grouping, p1=(0.30,), budget_per_week=per_week)
+    catalogue = catalogue_of(grouping=grouping, p1=(0.30,), budget_per_week=per_week, day_effect=0.0)
     identity = next(one for one in catalogue.metric if one.name == "csat").identity
     for day in range(29):
         for key, name in enumerate(names(keys)):
@@ -178,4 +180,30 @@ def delay_world(grouping: str, seed: int, size: float) -> list[Compared]:
         panes=rows * keys, answers=rows * keys * each, promised=said.spent, engine=len(said.alarms),
         statistic=int(flags.sum()), same=said.alarms == _named(heard, flags),
         delay=each * float(np.mean([pane - quiet for pane in first.values()])),
+    )]  # fmt: skip
+
+
+def day_world(seed: int, size: float) -> list[Compared]:
+    """Return good and bad days, 100 answers each, with baselines and day effects learned from 29 of them."""
+    rng, keys, days, per_day, rho = rng_of(seed, "engine days"), 20, round(12 * size) or 1, 100, 0.02
+    per_week = 7.0 * keys / 2
+    n = np.full((29, keys), per_day)
+    taught = rng.binomial(n, worlds.day_shares(rng, rho=rho, keys=keys, days=29))
+    catalogue = catalogue_of(p1=(P1,), budget_per_week=per_week)
+    identity = next(one for one in catalogue.metric if one.name == "csat").identity
+    history: list[Row] = []
+    for back in range(29):
+        for key, name in enumerate(names(keys)):
+            of = int(taught[back, key])
+            history += _rows(identity, name, START - (8 + back) * DAY_MS, [per_day], [of], fresh=0)
+    blank = worlds.at_times(rng, np.ones(24), per_day=per_day, keys=keys, days=days)
+    heard = panes_of(worlds.day_effects(rng, blank, rho=rho, keys=keys, days=days), keys, days * DAY)
+    levels = levels_of(learned_of(kind_of(p1=(P1,)), n, taught))
+    w = per_week * PANE_MS / WEEK_MS / keys
+    flags = play(heard, spoken(heard, levels, midnight=1), Twin(keys, w))  # pane 1 ends the day before
+    said = engine_says(catalogue, heard, [0], history)
+    return [Compared(
+        world=f"null: {keys} keys with good and bad days, rho = {rho}, baselines and day effects learned from 29",
+        panes=int(heard.loud.sum()), answers=int(heard.n.sum()), promised=said.spent, engine=len(said.alarms),
+        statistic=int(flags.sum()), same=said.alarms == _named(heard, flags),
     )]  # fmt: skip

@@ -13,11 +13,14 @@ import numpy as np
 
 from deploy.simulation.covered import Counts, Floats
 from schemas.errors import ContractError
+from schemas.windows import DAY_MS
+from streams.core.detectors import beta_binomial
 from streams.core.detectors.likelihood import Bernoulli, order_averaged
 from streams.core.detectors.weighted import ALARM_AT, Ratio, Weighted
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 PANE_MS = 10_000
+PANES_A_DAY = DAY_MS // PANE_MS
 _MOST_LOG = 700.0
 _MOST = 1e300
 
@@ -45,6 +48,8 @@ class Levels(NamedTuple):
     """[strata, keys]"""
     p1: Floats
     """[changes, strata, keys]"""
+    rho: Floats | None = None
+    """[strata, keys] correlation of two answers of a day; None: days are alike"""
 
 
 def known(p0: Sequence[float] | float, p1: Sequence[float] | float, keys: int) -> Levels:
@@ -109,9 +114,10 @@ def exponentials(logs: Floats) -> Floats:
     return np.fromiter(map(exp, flat), float, len(flat)).reshape(logs.shape)
 
 
-def spoken(heard: Heard, levels: Levels, *, averaged: bool = False) -> Spoken:
-    """Return the ratios of all panes; `averaged`: the order-averaged form, for one stratum."""
-    logs = np.stack([_logs(heard, levels, change) for change in range(len(levels.p1))])
+def spoken(heard: Heard, levels: Levels, *, averaged: bool = False, midnight: int = 0) -> Spoken:
+    """Return the ratios of all panes; `averaged`: the order-averaged form, for one stratum; `midnight`: a pane that ends a day."""
+    days = _Days(heard, midnight) if levels.rho is not None and levels.rho.any() else None
+    logs = np.stack([_logs(heard, levels, change, days) for change in range(len(levels.p1))])
     whole = exponentials(logs)
     if not averaged:
         return Spoken(logs[0], whole, None, None)
@@ -119,12 +125,37 @@ def spoken(heard: Heard, levels: Levels, *, averaged: bool = False) -> Spoken:
     return Spoken(logs[0], whole, exponentials(np.stack(inside)), split[0])
 
 
-def _logs(heard: Heard, levels: Levels, change: int) -> Floats:
+class _Days:
+    """What each day has said before a pane."""
+
+    def __init__(self, heard: Heard, midnight: int) -> None:
+        day = (heard.at - 1 - midnight) // PANES_A_DAY
+        self._first = np.diff(day, axis=0, prepend=-2) != 0
+        self.n = np.stack([self._before(one) for one in heard.n])
+        self.bad = np.stack([self._before(one) for one in heard.bad])
+
+    def _before(self, counts: Counts) -> Counts:
+        """Return what came in the rows before, since the day began."""
+        before = np.cumsum(counts, axis=0) - counts
+        return np.asarray(before - np.maximum.accumulate(np.where(self._first, before, 0), axis=0))
+
+
+def _logs(heard: Heard, levels: Levels, change: int, days: _Days | None) -> Floats:
     out = np.zeros(heard.at.shape)
-    for n, bad, p0, p1 in zip(heard.n, heard.bad, levels.p0, levels.p1[change], strict=True):
+    for stratum, (n, bad, p0, p1) in enumerate(zip(heard.n, heard.bad, levels.p0, levels.p1[change], strict=True)):
         ratios = [Bernoulli(one, other) for one, other in zip(p0.tolist(), p1.tolist(), strict=True)]
         log_bad, log_good = np.array([one.log_bad for one in ratios]), np.array([one.log_good for one in ratios])
-        out = out + (bad * log_bad + (n - bad) * log_good)
+        logs = bad * log_bad + (n - bad) * log_good
+        if days is not None and levels.rho is not None:
+            for key in np.flatnonzero(levels.rho[stratum]).tolist():
+                rows = np.flatnonzero(n[:, key])
+                before = zip(days.n[stratum, rows, key].tolist(), days.bad[stratum, rows, key].tolist(), strict=True)
+                pairs = zip(n[rows, key].tolist(), bad[rows, key].tolist(), strict=True)
+                rho, low, high = float(levels.rho[stratum, key]), float(p0[key]), float(p1[key])
+                logs[rows, key] = [
+                    beta_binomial.log_ratio(low, high, rho, had, pair) for had, pair in zip(before, pairs, strict=True)
+                ]
+        out = out + logs
     return out
 
 

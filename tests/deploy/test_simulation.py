@@ -64,12 +64,13 @@ def test_ours_is_within_15_percent_and_one_pane_of_the_best(results: Results) ->
 
 def test_the_engine_raises_the_alarms_of_the_statistic(results: Results) -> None:
     rows = [row for rows in results.values() for row in rows if isinstance(row, Compared)]
-    assert len(rows) == 2
+    assert len(rows) == 3
     for row in rows:
         assert row.same, row
         assert row.engine == row.statistic > 0, row
-    null, found = rows
+    null, days, found = rows
     assert null.engine <= null.promised
+    assert days.engine <= days.promised
     assert found.delay is not None
     assert 30 < found.delay < 100
 

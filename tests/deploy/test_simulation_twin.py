@@ -11,11 +11,11 @@ from deploy.simulation import null_counts
 from deploy.simulation.answer_worlds import BAD, DAY, Answers
 from deploy.simulation.delays import Steps, coin
 from deploy.simulation.null_answers import learned_levels, renewed_daily
-from deploy.simulation.null_strained import cured_level
 from deploy.simulation.promised import Cell, rng_of
 from deploy.simulation.rivals import Period, Roberts, Threshold, Window, delay, run_lengths, threshold
 from deploy.simulation.twin import PANE_MS, Heard, Levels, Twin, known, play, replayed, spoken
 from schemas.errors import ContractError
+from streams.core.detectors import beta_binomial
 from streams.core.detectors.cusum import BernoulliCusum
 from streams.core.detectors.likelihood import Bernoulli, Counts, order_averaged
 from streams.core.detectors.weighted import Ratio, Weighted
@@ -168,15 +168,33 @@ def test_baselines_are_what_the_product_learns() -> None:
     assert levels.p1[0, 0].tolist() == [0.25, 0.25]
 
 
-def test_the_cured_level_gives_a_day_the_mean_one() -> None:
-    p0, rng = cured_level(0.02, 100, 0.40), np.random.default_rng(2)
-    share = rng.beta(BAD * 49, (1 - BAD) * 49, 400_000)
-    bad = rng.binomial(100, share)
-    ratio = Bernoulli(p0, 0.40)
-    mean = np.exp(bad * ratio.log_bad + (100 - bad) * ratio.log_good).mean()
-    assert mean < 1.5
-    plain = Bernoulli(BAD, 0.40)
-    assert np.exp(bad * plain.log_bad + (100 - bad) * plain.log_good).mean() > 100
+def test_the_twin_knows_what_the_day_has_said_before() -> None:
+    """Against the ratio of whole days: those of its panes multiply to it, whatever the midnight."""
+    heard = world(2)
+    p0 = np.full((2, 12), 0.1)
+    rho = np.linspace(0.0, 0.1, 24).reshape(2, 12)
+    levels = Levels(p0, p0[None] + 0.15, rho)
+    for midnight in (0, 17):
+        said = spoken(heard, levels, midnight=midnight).nearest
+        for key in (0, 5, 11):
+            days = (heard.at[:, key] - 1 - midnight) // DAY
+            for day in np.unique(days).tolist():
+                rows = days == day
+                expected = 0.0
+                for stratum in range(2):
+                    pair = (int(heard.n[stratum, rows, key].sum()), int(heard.bad[stratum, rows, key].sum()))
+                    if rho[stratum, key]:
+                        expected += beta_binomial.log_ratio(0.1, 0.25, float(rho[stratum, key]), (0, 0), pair)
+                    else:
+                        expected += Bernoulli(0.1, 0.25).log_ratio(*pair)
+                assert said[rows, key].sum() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_days_of_a_world_correlate_as_they_say() -> None:
+    share = worlds.day_shares(np.random.default_rng(2), rho=0.02, keys=400, days=400)
+    assert share.mean() == pytest.approx(BAD, abs=0.001)
+    assert share.var() == pytest.approx(0.02 * BAD * (1 - BAD), rel=0.02)
+    assert (worlds.day_shares(np.random.default_rng(2), rho=0, keys=2, days=2) == BAD).all()
 
 
 def test_the_bound_is_the_exact_poisson_one() -> None:

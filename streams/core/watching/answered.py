@@ -16,7 +16,7 @@ from streams.core.bins import Bins
 from streams.core.detectors.evidence import Evidence
 from streams.core.detectors.likelihood import order_averaged
 from streams.core.detectors.weighted import Ratio
-from streams.core.watching.kind import Drifted, Facts, Level, Member, Quiet, Seen
+from streams.core.watching.kind import Drifted, Facts, Level, Member, Quiet, Seen, Today
 from streams.core.watching.listening import Ear
 
 Counts = Mapping[int, int]
@@ -48,6 +48,7 @@ class Taught(Protocol):
 
 
 T = TypeVar("T", bound=Taught)
+_NOTHING = (0.0, 0.0)
 
 
 class Answered(Generic[T]):
@@ -83,6 +84,14 @@ class Answered(Generic[T]):
         """Return the log likelihood ratio of the answers of a stratum for one change."""
         raise NotImplementedError
 
+    def log_ratio_after(self, taught: T, change: int, before: tuple[float, float], pair: tuple[float, float]) -> float:
+        """Return the log likelihood ratio after what the day has said before, where that matters."""
+        return self.log_ratio(taught, change, pair)
+
+    def correlation(self, taught: T) -> float:
+        """Return how much two answers of a day have in common; 0: nothing."""
+        return 0.0
+
     def kinds(self, taught: T, change: int, counts: Counts) -> list[tuple[float, int]]:
         """Return (log ratio of an answer, how many) for one change, for the order average."""
         raise NotImplementedError
@@ -106,12 +115,16 @@ class Answered(Generic[T]):
         out, why = {}, []
         for member in members:
             packed, _ = ear.cells.within(member.key, member.stratum, stretches[member.name])
-            found = self._taught({bin_: count for bin_, count in self.bins.counts(packed).items() if count > 0})
+            found = self._taught(self._counts(packed))
             if isinstance(found, str):
                 why.append(f"{member.name}: {found}")
             else:
                 out[member.name] = found
         return out or None, "; ".join(why)
+
+    def _counts(self, packed: int) -> dict[int, int]:
+        """Return bin -> count of what was not taken back."""
+        return {bin_: count for bin_, count in self.bins.counts(packed).items() if count > 0}
 
     def _taught(self, counts: Counts) -> T | str:
         n = sum(counts.values())
@@ -128,7 +141,11 @@ class Answered(Generic[T]):
 
     def seen(self, baseline: dict[str, T], strata: Mapping[str, int], pane: int) -> Seen | None:
         """Return what the answers say, strata in order."""
-        held: list[tuple[T, Counts, tuple[float, float]]] = []
+        return self.seen_after(baseline, strata, pane, {})
+
+    def seen_after(self, baseline: dict[str, T], strata: Mapping[str, int], pane: int, today: Today) -> Seen | None:
+        """Return what the answers say after those of the same day; with day effects a pane is grouped."""
+        held: list[tuple[T, Counts, tuple[float, float], tuple[float, float]]] = []
         pairs: dict[str, tuple[float, float]] = {}
         for name in sorted(strata):
             taught = baseline.get(name)
@@ -136,21 +153,22 @@ class Answered(Generic[T]):
                 counts = self.bins.counts(strata[name])
                 pair = self.pair(counts)
                 if pair[0] > 0:
-                    held.append((taught, counts, pair))
+                    held.append((taught, counts, today.get(name, _NOTHING), pair))
                     pairs[name] = pair
         if not held:
             return None
         changes = range(len(self.weights))
-        if self.rule.grouping == "averaged":
+        if self.rule.grouping == "averaged" and not any(self.correlation(taught) for taught, *_ in held):
             ratios = tuple([
-                order_averaged([one for taught, counts, _ in held for one in self.kinds(taught, change, counts)])
+                order_averaged([one for taught, counts, _, _ in held for one in self.kinds(taught, change, counts)])
                 for change in changes
             ])  # fmt: skip
         else:
-            ratios = tuple(
-                [Ratio(sum([self.log_ratio(taught, change, pair) for taught, _, pair in held])) for change in changes]
-            )
-        n, bad = sum([pair[0] for _, _, pair in held]), sum([pair[1] for _, _, pair in held])
+            ratios = tuple([
+                Ratio(sum([self.log_ratio_after(taught, change, before, pair) for taught, _, before, pair in held]))
+                for change in changes
+            ])  # fmt: skip
+        n, bad = sum([pair[0] for *_, pair in held]), sum([pair[1] for *_, pair in held])
         return Seen(ratios, ratios[self.nearest].whole, pairs, int(n), int(bad + 0.5), float(n))
 
     def quiet(self, baseline: dict[str, T], pane: int) -> Quiet | None:
@@ -176,7 +194,7 @@ class Answered(Generic[T]):
     def levels(self, baseline: dict[str, T]) -> dict[str, Level]:
         """Return stratum -> level."""
         return {
-            name: Level(one.p0, one.p1[self.nearest], 0 if one.fixed else one.n)
+            name: Level(one.p0, one.p1[self.nearest], 0 if one.fixed else one.n, self.correlation(one))
             for name, one in sorted(baseline.items())
         }
 

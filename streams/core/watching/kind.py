@@ -1,7 +1,7 @@
 """What a detector is: how it learns, and how strongly the counts of a pane speak for each change that it seeks."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from streams.core.baseline import Stretch
 from streams.core.detectors.evidence import Evidence
@@ -17,6 +17,8 @@ class Level(NamedTuple):
     """The change nearest to p0."""
     learned_from: int
     """Answers behind it; 0 for a fixed baseline."""
+    rho: float = 0.0
+    """Correlation of the answers of a day; 0: they are independent."""
 
 
 class Member(NamedTuple):
@@ -73,6 +75,10 @@ class Drifted(NamedTuple):
 
 Baseline = dict[str, Any]
 """What a kind has learned of one key: stratum -> its own type, which `plain` and `restored` make plain values and back."""
+Learned = tuple[Baseline | None, str]
+"""What was learned of a key (None: it cannot be watched), and else why not."""
+Today = Mapping[str, tuple[float, float]]
+"""stratum -> what its answers of the same day have counted before a pane"""
 
 
 class Kind(Protocol):
@@ -124,3 +130,17 @@ class Kind(Protocol):
 
     def restored(self, plain: Any) -> Baseline:
         """Return the baseline of `plain`."""
+
+
+@runtime_checkable
+class ByDay(Protocol):
+    """What a kind does beside `Kind` where the answers of a day have something in common."""
+
+    by_day: bool
+    """Whether they have: only then the day is remembered."""
+
+    def seen_after(self, baseline: Baseline, strata: Mapping[str, int], pane: int, today: Today) -> Seen | None:
+        """Return what the fresh counts say after what the day has said before."""
+
+    def completed(self, learned: Mapping[str, Learned], others: Iterable[Baseline]) -> dict[str, Learned]:
+        """Return what keys have learned, with what one key alone has too few days to learn; `others`: frozen baselines."""

@@ -7,10 +7,10 @@ too high: exact Poisson bounds, widened by the learned dispersion. Hours are UTC
 """
 
 import msgspec
-from scipy.special import gammainccinv, gammaincinv
 
 from schemas.rules import Rule
 from schemas.windows import DAY_MS, HOUR_MS
+from streams.core import special
 from streams.core.baseline import REACH_MS, Stretch
 from streams.core.watching.hours import HOURS, HourCells
 
@@ -86,8 +86,8 @@ def _bound(count: int, hours: int, dispersion: float, confidence: float, *, uppe
     """Return the one-sided bound of the mean of `hours` hours. Source: Garwood 1936, counts in units of the dispersion."""
     scaled, miss = count / dispersion, 1 - confidence
     if upper:
-        return dispersion * float(gammainccinv(scaled + 1, miss)) / hours
-    return dispersion * float(gammaincinv(scaled, miss)) / hours if count else 0.0
+        return dispersion * float(special.gammainccinv(scaled + 1, miss)) / hours
+    return dispersion * float(special.gammaincinv(scaled, miss)) / hours if count else 0.0
 
 
 def around(hours: HourCells, key: str, stretch: Stretch, per_day: float) -> Profile:

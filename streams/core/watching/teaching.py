@@ -10,11 +10,8 @@ from typing import Any
 from schemas.rules import Rule
 from schemas.windows import DAY_MS
 from streams.core.baseline import REACH_MS, Span, Stretch
-from streams.core.watching.kind import Baseline, Kind, Member
+from streams.core.watching.kind import Kind, Learned, Member
 from streams.core.watching.listening import Ear
-
-Learned = tuple[Baseline | None, str]
-"""What was learned of a key (None: it cannot be watched), and else why not."""
 
 
 class Teaching:

@@ -4,16 +4,39 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from schemas.windows import DAY_MS
 from streams.core.detectors.evidence import Evidence
 from streams.core.detectors.weighted import Ratio, Weighted
 from streams.core.watching import quiet
-from streams.core.watching.kind import Baseline, Kind, Quiet
+from streams.core.watching.kind import Baseline, Kind, Quiet, Today
 
 
 class Phase(StrEnum):
     CALM = "calm"
     PENDING = "pending"
     ON = "on"
+
+
+@dataclass(slots=True)
+class Day:
+    """What the answers of the running day have counted, by stratum; the pane that ends at midnight (UTC) is of the day before."""
+
+    start: int = 0
+    said: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def before(self, pane: int) -> Today:
+        """Return what was counted in the day of `pane` before it."""
+        start = (pane - 1) // DAY_MS * DAY_MS
+        if start != self.start:
+            self.start, self.said = start, {}
+        return self.said
+
+    def add(self, strata: Today) -> None:
+        """Count (n, bad) of a pane; never fewer than none, where answers are taken back."""
+        for name, (n, bad) in strata.items():
+            held = self.said.get(name, (0, 0))
+            worse, better = max(0, held[1] + bad), max(0, held[0] - held[1] + n - bad)
+            self.said[name] = (worse + better, worse)
 
 
 @dataclass(slots=True)
@@ -32,6 +55,7 @@ class Watch:
     bad: int = 0
     exposure: float = 0.0
     due: int | None = None
+    day: Day = field(default_factory=Day)
 
     @property
     def running(self) -> Weighted:
@@ -114,12 +138,13 @@ def plain(watch: Watch, kind: Kind) -> list[Any]:
     return [
         kind.plain(watch.baseline), watch.w, watch.statistic.freeze(), watch.evidence.freeze(), watch.phase,
         watch.hold_until, opposite, watch.n, watch.bad, watch.exposure, watch.due,
+        watch.day.start, [[name, *pair] for name, pair in sorted(watch.day.said.items())],
     ]  # fmt: skip
 
 
 def restored(held: list[Any], kind: Kind) -> Watch:
     """Return the watch of `plain`."""
-    baseline, w, statistic, evidence, phase, hold_until, opposite, n, bad, exposure, due = held
+    baseline, w, statistic, evidence, phase, hold_until, opposite, n, bad, exposure, due, day, said = held
     out = Watch(kind.restored(baseline), w, Weighted(kind.weights, 0), Evidence(), Phase(phase), hold_until)
     out.statistic.thaw(statistic)
     out.evidence.thaw(evidence)
@@ -127,4 +152,5 @@ def restored(held: list[Any], kind: Kind) -> Watch:
         out.opposite = Weighted((1.0,), 0)
         out.opposite.thaw(opposite)
     out.n, out.bad, out.exposure, out.due = n, bad, exposure, due
+    out.day = Day(day, {name: (many, of) for name, many, of in said})
     return out

@@ -18,7 +18,7 @@ from schemas.windows import WEEK_MS
 from streams.core.baseline import Span, joined
 from streams.core.detectors.weighted import ALARM_AT, Ratio, Weighted
 from streams.core.grid import up
-from streams.core.watching.kind import Drifted, Kind, Level, Seen
+from streams.core.watching.kind import ByDay, Drifted, Kind, Learned, Level, Seen
 from streams.core.watching.listening import Ear, Heard
 from streams.core.watching.teaching import Teaching
 from streams.core.watching.watch import Phase, Watch, crossing, plain, restored, settle, settle_all
@@ -42,6 +42,7 @@ class Watching(Watcher):
     def __init__(self, rule: Rule, metric: Metric, ear: Ear, kind: Kind, around: Surroundings) -> None:
         super().__init__(rule, metric, ear, around, by_channel=not kind.per_series)
         self.kind = kind
+        self._by_day = kind if isinstance(kind, ByDay) and kind.by_day else None
         self._state = _State()
         self._teaching = Teaching(rule, kind, ear)
 
@@ -77,6 +78,7 @@ class Watching(Watcher):
         self._teaching.forget(pane)
         watches: dict[str, Watch] = {}
         members = self.members(pane)
+        learned: dict[str, Learned] = {}
         state.unarmed = {}
         for key, watch in state.watches.items():
             if watch.phase is not Phase.CALM or self.episodes.flapping(key):
@@ -87,7 +89,11 @@ class Watching(Watcher):
                 continue
             before = state.watches.get(key)
             known = {} if before is None else before.baseline
-            baseline, why = self._teaching.learned(key, held, pane, known, partial(self._avoided, key))
+            learned[key] = self._teaching.learned(key, held, pane, known, partial(self._avoided, key))
+        if self._by_day is not None:
+            learned = self._by_day.completed(learned, [watch.baseline for watch in watches.values()])
+        for key, (baseline, why) in learned.items():
+            before = state.watches.get(key)
             if baseline is None:
                 state.unarmed[key] = why
             elif before is None:
@@ -129,7 +135,7 @@ class Watching(Watcher):
             if watch is None:
                 continue
             said = heard.get(key)
-            seen = None if said is None else self.kind.seen(watch.baseline, said.strata, pane)
+            seen = None if said is None else self._seen(watch, pane, said)
             before = len(out)
             if said is not None and seen is not None:
                 out += self._hear(key, watch, pane, said, seen)
@@ -142,6 +148,15 @@ class Watching(Watcher):
             if self.kind.ticks or watch.due is not None or len(out) > before:
                 self._plan(key, watch)
         return out
+
+    def _seen(self, watch: Watch, pane: int, said: Heard) -> Seen | None:
+        """Return what a pane says; where days differ, after what the day has said before."""
+        if self._by_day is None:
+            return self.kind.seen(watch.baseline, said.strata, pane)
+        seen = self._by_day.seen_after(watch.baseline, said.strata, pane, watch.day.before(pane))
+        if seen is not None:
+            watch.day.add(seen.strata)
+        return seen
 
     def _hear(self, key: str, watch: Watch, pane: int, said: Heard, seen: Seen) -> list[AlarmTransition]:
         """Take a pane with evidence."""
@@ -288,6 +303,9 @@ class Watching(Watcher):
         out = self._over(key, pane, by, returns=False)
         self._common.spans.pop(key, None)
         baseline, why = self._teaching.accept(key, members, pane)
+        if self._by_day is not None:
+            others = [one.baseline for name, one in self._state.watches.items() if name != key]
+            baseline, why = self._by_day.completed({key: (baseline, why)}, others)[key]
         watch = self._state.watches.get(key)
         if watch is not None and baseline is None:
             self._state.unarmed[key] = why

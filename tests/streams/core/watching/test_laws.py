@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.blocks import EMPTY, Row, cells_of
 from schemas.outputs import AlarmTransition, Decision, DecisionKind
-from schemas.rules import Rule, RuleKind
+from schemas.rules import BaselineKind, Rule, RuleKind
 from schemas.windows import HOUR_MS, MINUTE_MS
 from streams.core.engine import Engine
 from tests.streams.core.watching.worlds import (
@@ -49,6 +49,8 @@ RULES: list[Rule] = [
     rule(RuleKind.BURN, **{**LIFE, "budget_per_week": 1.0}),
     rule(RuleKind.DROP, name="north", dimension="parent", strata="children", **LIFE),
     rule(RuleKind.SILENCE, "volume", name="north_silent", dimension="parent", strata="children", **LIFE),
+    rule(RuleKind.DROP, name="days", **LIFE, p1=(0.2, 0.5), day_effect=0.02),
+    rule(RuleKind.RISE, "complaint_rate", name="learned_days", baseline=BaselineKind.LEARNED, **{**LIFE, "p0": None}),
 ]
 KEYS = ["paris", "lille", "nice"]
 
@@ -58,6 +60,7 @@ def past() -> list[Row]:
         *quiet_days(CSAT, KEYS, {5: 90, 1: 10}),
         *quiet_days(NPS, KEYS, {10: 60, 8: 30, 2: 10}),
         *quiet_days(COMPLAINTS, KEYS, {0: 90, 1: 10}),
+        *quiet_days(COMPLAINTS, KEYS, {1: 12}, days=12),
         *quiet_days(VOLUME, KEYS, {1: 1440}),
         *quiet_days(RATE, KEYS, {0: 500, 1: 50}),
     ]
