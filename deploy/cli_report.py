@@ -12,7 +12,9 @@ from deploy.cli_options import DataDir, Json, located
 from deploy.report import csv_files, html
 from deploy.report.gather import report as gathered
 from deploy.report.period import parse_week, parse_zone
-from schemas.errors import UsageError
+from schemas.catalogue import Catalogue
+from schemas.errors import UnavailableError, UsageError
+from schemas.settings import Settings
 
 
 def report(
@@ -35,7 +37,7 @@ def report(
     zone = None if time_zone is None else parse_zone(time_zone)
     settings = located(data_dir)
     with wiring.clickhouse(settings) as client:
-        found = gathered(client, wiring.catalogue(settings), wanted, zone=zone)
+        found = gathered(client, _catalogue(settings), wanted, zone=zone)
     if json_:
         print(msgspec.json.encode(found).decode())
         return 0
@@ -52,3 +54,14 @@ def report(
     for name in written:
         print(folder / name)
     return 0
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue in force; where Kafka is away that of the settings, since a report needs the store alone."""
+    try:
+        return wiring.catalogue(settings)
+    except UnavailableError as error:
+        print(
+            f"report with the catalogue of the settings, since the one in force is not known: {error}", file=sys.stderr
+        )
+        return wiring.catalogue_file(settings)

@@ -124,7 +124,7 @@ def copy_catalogue(client: Client, catalogue: Catalogue) -> None:
         (
             one.name, one.identity, one.title, one.owner, str(one.kind), one.question or "",
             *(one.scale or (0, 0)), list(one.box), [str(channel) for channel in one.channels], one.n_min, one.level,
-            NormalDist().inv_cdf(0.5 + one.level / 2), one.target, one.question_version or "", one.version,
+            NormalDist().inv_cdf(0.5 + one.level / 2), one.target, one.question_version or "", one.version, one.good,
         )
         for one in catalogue.metric
     ]  # fmt: skip

@@ -1,7 +1,8 @@
 """The alarms of a week: each with its state and what it rests on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -30,6 +31,8 @@ class Alarm(msgspec.Struct, frozen=True):
     event_id: str
     actor: str
     note: str
+    verbatims: tuple[str, ...] = ()
+    """Ids of events whose texts show what it is about."""
 
     @property
     def immediate(self) -> bool:
@@ -40,8 +43,13 @@ class Alarm(msgspec.Struct, frozen=True):
 SHOWN = frozenset(AlarmState) - {AlarmState.PENDING}
 
 
-def alarms(transitions: Iterable[Mapping[str, Any]]) -> list[Alarm]:
-    """Return the alarms of transitions that are sorted by alarm and sequence; one that only ever was pending is none."""
+def alarms(
+    transitions: Iterable[Mapping[str, Any]], verbatims: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[Alarm]:
+    """Return the alarms of transitions that are sorted by alarm and sequence; one that only ever was pending is none.
+
+    `verbatims`: alarm id -> ids of events that show what it is about.
+    """
     out = []
     for _, group in groupby(transitions, key=lambda one: one["alarm_id"]):
         steps = list(group)
@@ -70,6 +78,7 @@ def alarms(transitions: Iterable[Mapping[str, Any]]) -> list[Alarm]:
                 event_id=opened["event_id"],
                 actor=noted["actor"],
                 note=noted["note"],
+                verbatims=tuple(verbatims.get(opened["alarm_id"], ())),
             )
         )
     return sorted(out, key=lambda one: (one.state is AlarmState.RESOLVED, one.opened_ms, one.alarm_id))

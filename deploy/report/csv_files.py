@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from deploy.report.mix import AtMix
 from deploy.report.scores import Figure, Score
 from deploy.report.week import Report
 
@@ -17,13 +18,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def files(report: Report) -> dict[str, bytes]:
     """Return file name -> content."""
     tables = {
-        "scores": [_score(report, one) for one in report.scores],
+        "scores": [{**_score(report, one), **_at_mix(one)} for one in report.scores],
         "ranking": [
             {"metric": ranking.metric, "rank": place, **_score(report, one)}
             for ranking in report.rankings
             for place, one in [*enumerate(ranking.ranked, start=1), *((None, one) for one in ranking.unranked)]
         ],
-        "alarms": [_timed(msgspec.to_builtins(one)) for one in report.alarms],
+        "alarms": [
+            _timed(msgspec.to_builtins(one) | {"verbatims": " ".join(one.verbatims)}) for one in report.alarms
+        ],
         "verbatims": [
             {"finding": number, **_timed(msgspec.to_builtins(quote))}
             for number, (_, quotes) in enumerate(report.findings, start=1)
@@ -77,6 +80,11 @@ def _score(report: Report, one: Score) -> dict[str, Any]:
         "target": one.target, "against_target": str(one.against_target), **_figure(one.before, "previous_"),
         "change": one.change.value, "change_lo": one.change.lo, "change_hi": one.change.hi, "trend": str(one.trend),
     }  # fmt: skip
+
+
+def _at_mix(one: Score) -> dict[str, Any]:
+    held = None if one.at_mix is None else msgspec.structs.asdict(one.at_mix)
+    return {f"at_mix_{name}": None if held is None else held[name] for name in AtMix.__struct_fields__}
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Ask the store for what the report of a week says, and put it together."""
 
 from collections import defaultdict
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from clickhouse_driver import Client
@@ -8,10 +9,14 @@ from clickhouse_driver import Client
 from deploy.report import week as weeks
 from deploy.report.alarms import alarms
 from deploy.report.cases import cases
-from deploy.report.period import Week, parse_zone
+from deploy.report.period import Week, parse_zone, week_of
 from deploy.report.scores import scores
 from schemas.catalogue import Catalogue
 from sinks import cases as store
+from sinks.verbatims import verbatims
+
+REFERENCE_WEEKS = 4
+"""The mix of channels of so many weeks before is the reference, as in v_readings_mix."""
 
 
 def report(client: Client, catalogue: Catalogue, week: Week, *, zone: ZoneInfo | None = None) -> weeks.Report:
@@ -23,9 +28,11 @@ def report(client: Client, catalogue: Catalogue, week: Week, *, zone: ZoneInfo |
     bounds = week.bounds_ms(home)
     zones = {one.name: zone or parse_zone(one.time_zone) for one in catalogue.touchpoint}
     found = scores(
-        catalogue, _counts(client, week, zones, home), _counts(client, week.previous, zones, home)
+        catalogue, _counts(client, week, zones, home), _counts(client, week.previous, zones, home),
+        _earlier(client, week, home),
     )  # fmt: skip
-    raised = alarms(store.alarms(client, *bounds))
+    steps = store.alarms(client, *bounds)
+    raised = alarms(steps, verbatims(client, sorted({one["alarm_id"] for one in steps})))
     out = weeks.findings(catalogue, found, raised, bounds)
     known = store.known_until(client)
     days = (week.monday, week.sunday)
@@ -48,6 +55,13 @@ def report(client: Client, catalogue: Catalogue, week: Week, *, zone: ZoneInfo |
             week_ms=bounds,
         ),
     )
+
+
+def _earlier(client: Client, week: Week, home: ZoneInfo) -> list[store.Count]:
+    """Return the counts by channel of the four weeks before."""
+    first = week_of(week.monday - timedelta(weeks=REFERENCE_WEEKS))
+    counted = store.counts(client, first.bounds_ms(home)[0], week.bounds_ms(home)[0])
+    return [one for one in counted if one.dimension == "channel"]
 
 
 def home_zone(catalogue: Catalogue) -> ZoneInfo:

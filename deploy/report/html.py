@@ -14,6 +14,8 @@ from deploy.report.texts import Texts
 from deploy.report.week import Finding, Report, Verbatim
 from schemas.outputs import Quality
 
+WHOLE = 0.9995
+"""From here on a share is written as 100 %."""
 SECTIONS = ("findings", "scores", "ranking", "alarms", "escalation", "responses", "repeats", "buyers")
 
 
@@ -93,12 +95,22 @@ def _quote(one: Verbatim, text: Texts) -> Html:
 
 def _scores(found: Sequence[Score], text: Texts) -> Html:
     head = [text("metric"), *_figure_heads(text), text("target"), text("before"), text("change")]
-    rows = [
-        [tag("th", text.metric(one.metric), scope="row"), *_figure(one, text), _target(one, text), *_before(one, text)]
-        for one in found
-        if one.dimension == "*"
-    ]
-    return table(head, rows, numeric={1, 2, 3, 4, 5, 6})
+    whole = [one for one in found if one.dimension == "*"]
+    rows = [[_score_name(one, text), *_figure(one, text), _target(one, text), *_before(one, text)] for one in whole]
+    told = any(text.told_at_mix(one) is not None for one in whole)
+    how = [tag("p", text("at_mix_how"), class_="how")] if told else []
+    return joined(table(head, rows, numeric={1, 2, 3, 4, 5, 6}), how)
+
+
+def _score_name(score: Score, text: Texts) -> Html:
+    """Return the head of a row: the metric, and its value at the earlier mix of channels where that is another."""
+    mixed = text.told_at_mix(score)
+    if mixed is None:
+        return tag("th", text.metric(score.metric), scope="row")
+    value, lo, hi = (text.value(score.kind, one) for one in (mixed.value, mixed.lo, mixed.hi))
+    name = "at_mix" if mixed.covered > WHOLE else "at_mix_part"
+    said = text(name, value=value, bounds=text.bounds(lo, hi), covered=text.share(mixed.covered))
+    return tag("th", text.metric(score.metric), tag("span", said, class_="badge none"), scope="row")
 
 
 def _rankings(found: Iterable[Ranking], text: Texts) -> Html:

@@ -64,10 +64,13 @@ def _of_score(score: Score, text: Texts) -> list[str]:
         "change": value(score.change.value, signed=True),
         "changes": text.bounds(value(score.change.lo, signed=True), value(score.change.hi, signed=True)),
     }
+    mixed = text.told_at_mix(score)
+    if mixed is not None:
+        words |= {"at_mix": value(mixed.value), "at_mixes": text.bounds(value(mixed.lo), value(mixed.hi))}
     out = []
     for verdict in (Verdict.WORSE, Verdict.BETTER):
         if score.against_target is verdict:
             out.append(text(f"f_{verdict}_target", **words))
         if score.trend is verdict:
             out.append(text(f"f_{verdict}", **words))
-    return out
+    return out if mixed is None else [*out, text("f_at_mix", **words)]

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from deploy.report.mix import MEANS, AtMix, at_mix
 from schemas.catalogue import Catalogue
 from schemas.metrics import Metric, MetricKind
 from schemas.outputs import Quality
@@ -65,6 +66,8 @@ class Score(msgspec.Struct, frozen=True):
     change: Figure
     """Now minus before; n is the smaller one."""
     trend: Verdict
+    at_mix: AtMix | None = None
+    """Of everything: the score at the mix of channels of the weeks before; None where there is none, or no mean."""
 
 
 def good_end(metric: Metric) -> Good:
@@ -76,9 +79,14 @@ def good_end(metric: Metric) -> Good:
     return "high"
 
 
-def scores(catalogue: Catalogue, now: Iterable[Count], before: Iterable[Count]) -> list[Score]:
-    """Return the score of each metric for everything, each channel that says anything, and each touchpoint of the catalogue."""
-    these, those = _by_series(now), _by_series(before)
+def scores(
+    catalogue: Catalogue, now: Iterable[Count], before: Iterable[Count], earlier: Iterable[Count] = ()
+) -> list[Score]:
+    """Return the score of each metric for everything, each channel that says anything, and each touchpoint of the catalogue.
+
+    `earlier`: the counts by channel of the weeks whose mix is the reference.
+    """
+    these, those, past = _by_series(now), _by_series(before), _by_series(earlier)
     redefined = {series[0].partition("@")[0] for series in those} - {
         series[0].partition("@")[0] for series in those if series[0] in catalogue.by_identity()
     }
@@ -90,16 +98,12 @@ def scores(catalogue: Catalogue, now: Iterable[Count], before: Iterable[Count]) 
             seen = {key for name, dim, key in these | those if name == metric.identity and dim == dimension}
             known = [one.name for one in catalogue.touchpoint] if dimension == "touchpoint" else []
             keys = ["*"] if dimension == "*" else [*known, *sorted(seen - set(known))]
-            out += [
-                _score(
-                    metric,
-                    (dimension, key),
-                    _figure(catalogue, metric, dimension, key, these),
-                    _figure(catalogue, metric, dimension, key, those),
-                    redefined=metric.name in redefined,
-                )
-                for key in keys
-            ]
+            for key in keys:
+                figures = [_figure(catalogue, metric, dimension, key, counted) for counted in (these, those)]
+                one = _score(metric, (dimension, key), *figures, redefined=metric.name in redefined)
+                if key == "*" and figures[0].value is not None:
+                    one = msgspec.structs.replace(one, at_mix=_at_mix(catalogue, metric, these, past))
+                out.append(one)
     return out
 
 
@@ -133,6 +137,24 @@ def _figure(catalogue: Catalogue, metric: Metric, dimension: str, key: str, coun
     response = None if metric.response_metric is None else of(catalogue.named(metric.response_metric))
     found = withheld(metric, of(metric), response)
     return Figure(found.value, found.lo, found.hi, found.n, Quality(found.quality))
+
+
+def _at_mix(
+    catalogue: Catalogue, metric: Metric, these: Mapping[Series, Bins], past: Mapping[Series, Bins]
+) -> AtMix | None:
+    if metric.kind not in MEANS:
+        return None
+    channels = sorted({key for name, dimension, key in past if (name, dimension) == (metric.identity, "channel")})
+    answers = {key: value_of(metric, *past[metric.identity, "channel", key]).n for key in channels}
+    now = {key: _figure(catalogue, metric, "channel", key, these) for key in channels}
+    return at_mix(
+        {
+            key: (one.value, one.lo, one.hi)
+            for key, one in now.items()
+            if one.value is not None and one.lo is not None and one.hi is not None
+        },
+        answers,
+    )
 
 
 def _score(metric: Metric, series: tuple[str, str], now: Figure, before: Figure, *, redefined: bool) -> Score:

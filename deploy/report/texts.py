@@ -5,8 +5,9 @@ from datetime import datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from deploy.report.mix import AtMix
 from deploy.report.period import moment
-from deploy.report.scores import SHARES
+from deploy.report.scores import SHARES, Score
 from schemas.metrics import MetricKind
 
 LANGUAGES = ("fr", "en")
@@ -24,6 +25,13 @@ _PAIRS: dict[str, tuple[str, str]] = {
     "findings": ("What stands out", "Ce qui ressort"),
     "nothing": ("Nothing stands out this week: no alarm, and every difference lies within what chance explains, or too few answered.", "Rien ne ressort cette semaine : aucune alarme, et chaque écart tient dans le hasard ou repose sur trop peu de réponses."),
     "scores": ("Scores", "Scores"),
+    "at_mix": ("at the earlier mix of channels: {value} {bounds}", "à répartition des canaux inchangée : {value} {bounds}"),
+    "at_mix_part": ("at the earlier mix of channels ({covered} of it answered): {value} {bounds}", "à répartition des canaux inchangée (dont {covered} ont répondu) : {value} {bounds}"),
+    "at_mix_how": (
+        "“At the earlier mix of channels”: what the score of this week would be if each channel had the share of answers that it had in the four weeks before. Where only the score itself moves, more customers came by other channels; nobody became better or worse.",
+        "« À répartition des canaux inchangée » : ce que serait le score de la semaine si chaque canal avait gardé la part des réponses qu’il avait dans les quatre semaines précédentes. Si seul le score lui-même bouge, c’est que davantage de clients sont venus par d’autres canaux ; rien n’est devenu meilleur ni moins bon.",
+    ),
+    "f_at_mix": ("At the mix of channels of the four weeks before it would be {at_mix} {at_mixes}.", "Avec la répartition des canaux des quatre semaines précédentes, ce serait {at_mix} {at_mixes}."),
     "ranking": ("Touchpoints, best first", "Points de contact, du meilleur au moins bon"),
     "ranking_how": (
         "Ranked by what is sure: the end of the interval on the bad side. A place with few answers cannot win by luck.",
@@ -162,6 +170,13 @@ class Texts:
             MetricKind(kind), 2
         )
         return self.number(value, digits, signed=signed)
+
+    def told_at_mix(self, score: Score) -> AtMix | None:
+        """Return the value at the earlier mix of channels, where it is written in another way than the score itself."""
+        held = score.at_mix
+        if held is None or self.value(score.kind, held.value) == self.value(score.kind, score.now.value):
+            return None
+        return held
 
     def bounds(self, lo: str, hi: str) -> str:
         """Return an interval."""

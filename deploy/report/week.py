@@ -12,6 +12,7 @@ from deploy.report.quoting import shown_text
 from deploy.report.scores import Ranking, Score, Verdict, rankings
 from schemas.catalogue import Catalogue
 from schemas.outputs import AlarmState
+from schemas.windows import MINUTE_MS
 from sinks.cases import Wanted
 
 MOST_FINDINGS = 12
@@ -98,7 +99,8 @@ def _of_alarm(catalogue: Catalogue, alarm: Alarm, week_ms: tuple[int, int]) -> W
         return Wanted(0, 1 << 42, event_ids=(alarm.event_id,))
     question = next((one.question or "" for one in catalogue.metric if one.name == alarm.metric), "")
     start = alarm.occurred_first_ms if alarm.occurred_first_ms is not None else week_ms[0]
-    end = alarm.occurred_last_ms + 1 if alarm.occurred_last_ms is not None else week_ms[1]
+    # times of evidence are whole minutes
+    end = alarm.occurred_last_ms + MINUTE_MS if alarm.occurred_last_ms is not None else week_ms[1]
     dimension = alarm.dimension if alarm.dimension in {"*", "channel", "touchpoint"} else "*"
     return Wanted(start, max(end, start + 1), dimension, alarm.key if dimension != "*" else "*", question=question)
 

@@ -65,11 +65,14 @@ def fill(client: Client, catalogue: Catalogue) -> None:
             "occurred_at": MONDAY + timedelta(days=3, hours=10, minutes=59),
         }
     )
+    for week, count in ((-2, 400), (1, 40)):  # many more mails three weeks ago, and all of them bad
+        events += [{**_event(rng, "paris", week, good=False), "channel": "email"} for _ in range(count)]
     insert(client, "feedback_events", [{"event_id": f"e{at:05}", **one} for at, one in enumerate(events)])
     insert(client, "tallies", list(_tallies(catalogue, events)))
     dispute = next(at for at, one in enumerate(events) if one["kind"] == "dispute" and one["occurred_at"] >= MONDAY)
     at = MONDAY + timedelta(days=3, hours=11)
-    base = {"arrived_at": at, "dimension": "touchpoint", "severity": "page", "definition_hash": "d", "metric": "csat"}
+    base = {"arrived_at": at, "dimension": "touchpoint", "severity": "page", "definition_hash": "d", "metric": "csat",
+            "actor": "judge"}  # fmt: skip
     opened = {**base, "alarm_id": "a1", "rule": "satisfaction_drop", "key": "lille", "direction": "down", "n": 61, "bad": 24,
               "p0": 0.13, "p1": 0.25, "change_pane": at - timedelta(days=2), "occurred_first": MONDAY, "occurred_last": at,
               "first_pane": at}  # fmt: skip

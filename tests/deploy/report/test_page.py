@@ -87,6 +87,54 @@ def test_the_report_says_what_the_store_holds(report: Report, store: Client) -> 
     assert sum(one.share.n + one.waiting for one in report.cases.responses) == asked[0][0]
 
 
+def naive_at_mix(store: Client) -> tuple[float, float]:
+    """Return the share of week 47 and what it is at the mix of channels of weeks 43 to 46."""
+    rows = store.execute("SELECT channel, answer_score[1], toDate(occurred_at, 'Europe/Paris') FROM feedback_events"
+                         " WHERE notEmpty(answer_score)")  # fmt: skip
+    earlier = [channel for channel, _, day in rows if 43 <= day.isocalendar()[1] <= 46]
+    now = [(channel, score >= 4) for channel, score, day in rows if day.isocalendar()[1] == 47]
+    value = 0.0
+    for channel in ("card", "email"):
+        own = [good for held, good in now if held == channel]
+        value += earlier.count(channel) / len(earlier) * sum(own) / len(own)
+    return sum(good for _, good in now) / len(now), value
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "at the earlier mix of channels: "), ("fr", "à répartition des canaux inchangée : ")]
+)
+def test_the_score_of_all_stands_beside_its_value_at_the_earlier_mix(
+    report: Report, store: Client, lang: str, said: str
+) -> None:
+    score = next(one for one in report.scores if (one.metric, one.dimension) == ("csat", "*"))
+    value, mixed = naive_at_mix(store)
+    assert score.at_mix is not None and mixed < value - 0.05
+    assert (score.now.value, score.at_mix.value, score.at_mix.covered) == (value, pytest.approx(mixed), 1.0)
+    text = texts.Texts(lang, ZoneInfo("UTC"))
+    page = Page(html.page(report, lang)).text
+    assert page.count(said + text.share(mixed)) == 1
+    assert text("at_mix_how") in page
+    same = [msgspec.structs.replace(one, at_mix=None) for one in report.scores]
+    plain = Page(html.page(msgspec.structs.replace(report, scores=same, findings=[]), lang)).text
+    assert said not in plain and text("at_mix_how") not in plain
+    rows = csv.DictReader(io.StringIO(csv_files.files(report)["scores.csv"].decode("utf-8-sig")))
+    held = {one["metric"]: one for one in rows if one["dimension"] == "*"}
+    assert float(held["csat"]["at_mix_value"]) == score.at_mix.value
+    assert held["volume"]["at_mix_value"] == held["volume"]["at_mix_covered"] == ""
+
+
+def test_alarms_name_the_events_that_show_them(report: Report, store: Client) -> None:
+    drop, dispute = report.alarms
+    assert dispute.verbatims == (dispute.event_id,)
+    assert len(drop.verbatims) == 5
+    shown = store.execute(
+        f"SELECT touchpoint, text != '', occurred_at FROM feedback_events WHERE event_id IN {drop.verbatims}"
+    )
+    assert {(shop, text) for shop, text, _ in shown} == {("lille", 1)}
+    rows = list(csv.DictReader(io.StringIO(csv_files.files(report)["alarms.csv"].decode("utf-8-sig"))))
+    assert [one["verbatims"].split() for one in rows] == [list(one.verbatims) for one in report.alarms]
+
+
 @pytest.mark.parametrize("lang", texts.LANGUAGES)
 def test_the_page_is_well_formed_says_everything_and_names_no_customer(
     report: Report, store: Client, lang: str
@@ -162,7 +210,7 @@ def test_the_command_writes_page_and_files_and_prints_json(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in to_environ(msgspec.structs.replace(settings, kafka_bootstrap="localhost:1")).items():
+    for name, value in to_environ(msgspec.structs.replace(settings, kafka_bootstrap="")).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as done:
         main(["report", "--week", WEEK.name, "--lang", "fr", "--out", str(tmp_path)])

@@ -1,12 +1,17 @@
 """Scores against target and week before, and rankings."""
 
+from math import sqrt
+
 import pytest
 
-from deploy.report.scores import Figure, Verdict, against, difference, rankings, scores
+from deploy.report.mix import MEANS
+from deploy.report.scores import Figure, Score, Verdict, against, difference, rankings, scores
 from schemas.catalogue import Catalogue, load, parse
 from schemas.outputs import Quality
 from sinks.cases import Count
+from sinks.migrate import migrations
 from streams.core.intervals import wilson
+from streams.core.kinds import KINDS
 
 CSAT = load().named("csat").identity
 
@@ -116,6 +121,52 @@ def test_amounts_are_summed_not_counted(catalogue: Catalogue) -> None:
     now = [Count(revenue, "*", "*", bin_, n, total) for bin_, n, total in ((1, 2, 3000), (2, 40, 99_000))]
     found = next(one for one in scores(catalogue, now, []) if one.metric == "revenue_eur")
     assert found.now.value == 102_000
+
+
+def by_channel(catalogue: Catalogue, name: str, channels: dict[str, dict[int, int]]) -> list[Count]:
+    """Return counts by bin of each channel, and of all."""
+    metric = catalogue.named(name).identity
+    rows = [
+        Count(metric, "channel", channel, bin_, n) for channel, bins in channels.items() for bin_, n in bins.items()
+    ]
+    return [*rows, *(one._replace(dimension="*", key="*") for one in rows)]
+
+
+def whole(catalogue: Catalogue, name: str, now: list[Count], earlier: list[Count]) -> Score:
+    found = scores(catalogue, now, [], earlier)
+    assert all(one.at_mix is None for one in found if one.dimension != "*")
+    return next(one for one in found if (one.metric, one.dimension) == (name, "*"))
+
+
+def test_a_change_of_mix_alone_moves_the_score_and_not_the_score_at_the_earlier_mix(catalogue: Catalogue) -> None:
+    earlier = by_channel(catalogue, "csat", {"card": {5: 3240, 1: 360}, "email": {4: 200, 2: 200}})
+    now = by_channel(catalogue, "csat", {"card": {5: 90, 1: 10}, "email": {4: 450, 2: 450}})
+    one = whole(catalogue, "csat", now, earlier)
+    assert one.now.value == pytest.approx(0.54)
+    assert one.at_mix is not None
+    assert (one.at_mix.value, one.at_mix.covered) == (pytest.approx(0.86), 1.0)
+    card, email = wilson(90, 100, 0.95), wilson(450, 900, 0.95)
+    assert one.at_mix.lo == pytest.approx(0.86 - sqrt((0.9 * (0.9 - card[0])) ** 2 + (0.1 * (0.5 - email[0])) ** 2))
+    assert one.at_mix.hi == pytest.approx(0.86 + sqrt((0.9 * (card[1] - 0.9)) ** 2 + (0.1 * (email[1] - 0.5)) ** 2))
+
+
+def test_channels_that_are_silent_now_are_left_out_and_said_to_be(catalogue: Catalogue) -> None:
+    earlier = by_channel(catalogue, "nps", {"card": {10: 30}, "email": {0: 30}, "call": {9: 40}})
+    now = by_channel(catalogue, "nps", {"card": {10: 80, 0: 20}, "email": {10: 50, 0: 50}, "web": {10: 500}})
+    held = whole(catalogue, "nps", now, earlier).at_mix
+    assert held is not None
+    assert (held.value, held.covered) == (pytest.approx(30.0), pytest.approx(0.6))
+    assert whole(catalogue, "nps", now, by_channel(catalogue, "nps", {"call": {9: 40}})).at_mix is None
+    assert whole(catalogue, "nps", now, []).at_mix is None
+    volume = by_channel(catalogue, "volume", {"card": {1: 90}})
+    assert whole(catalogue, "volume", volume, volume).at_mix is None, "a count of all is no mean of counts"
+
+
+def test_the_report_and_the_view_know_the_same_kinds_as_means(catalogue: Catalogue) -> None:
+    text = next(one.text for one in migrations() if "v_readings_mix" in one.text)
+    listed = text.split("method IN (")[1].split(")")[0]
+    metric = catalogue.metric[0]
+    assert {kind for kind, own in KINDS.items() if f"'{own.method(metric)}'" in listed} == MEANS
 
 
 def test_nothing_is_said_of_a_figure_with_too_few_answers() -> None:
