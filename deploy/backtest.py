@@ -13,6 +13,7 @@ import numpy as np
 
 from deploy.backtest_commands import Queue
 from deploy.backtest_counting import Counting
+from deploy.file_corrections import corrected
 from deploy.native_lines import Arrival, BadLine, NativeLines
 from schemas.arrival import pane_of
 from schemas.blocks import EMPTY, Cells
@@ -95,8 +96,7 @@ class Backtest:
         self, lines: Iterable[Line], decisions: Sequence[Decision], *, until: int | None, report: Report | None = None
     ) -> Iterator[Output]:
         """Yield the outputs of all panes up to `until` (ms; default: that of the last event), numbered from 1."""
-        arrivals = sorted(self.arrivals(lines, report), key=lambda one: one.arrived_at)
-        return self.run_arrivals(arrivals, decisions, until=until)
+        return self.run_arrivals(self.in_order(self.arrivals(lines, report), report), decisions, until=until)
 
     def run_arrivals(
         self, arrivals: Iterable[Arrival], decisions: Sequence[Decision], *, until: int | None
@@ -115,6 +115,16 @@ class Backtest:
                 self.read["bad"] += 1
                 if report is not None:
                     report(one)
+
+    def in_order(self, arrivals: Iterable[Arrival], report: Report | None = None) -> Iterator[Arrival]:
+        """Yield the events of a file in order of arrival, corrections applied; `report` hears of those that correct nothing."""
+
+        def refuse(one: BadLine) -> None:
+            self.read["bad"] += 1
+            if report is not None:
+                report(one)
+
+        return corrected(sorted(arrivals, key=lambda one: one.arrived_at), refuse)
 
     def _without_repeats(self, arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
         """Leave out what stage 1 (live: an id the topic had within its window) and the gate (any known id) leave out."""

@@ -11,6 +11,7 @@ from deploy.native_lines import epoch_ms
 from schemas.errors import UsageError
 from schemas.outputs import Decision, DecisionKind, digest
 from streams.core.grid import up
+from streams.renewals import renewal
 
 EXAMPLE = '{"command": "renew", "from_pane": "2026-01-22T00:00:00Z"}'
 FIELDS: dict[DecisionKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -111,6 +112,4 @@ class Queue:
 
 
 def _renewal(pane: int) -> Decision:
-    return Decision(
-        decision_id=digest("renewal", pane), kind=DecisionKind.RENEW, from_pane=pane, author="backtest", made_at=pane
-    )
+    return renewal(pane, author="backtest", made_at=pane)

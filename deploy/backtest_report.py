@@ -1,9 +1,9 @@
 """What a backtest says about its rules: alarms a week beside the budget, known incidents caught and how late, false alarms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from rich.console import Console
@@ -12,15 +12,25 @@ from rich.table import Table
 from deploy.backtest import Watched
 from deploy.incidents import Caught, Episode, Incident, episodes, match
 from schemas.catalogue import Catalogue
+from schemas.metrics import Metric
 from schemas.outputs import AlarmTransition
-from schemas.rules import IMMEDIATE
+from schemas.rules import IMMEDIATE, Rule, RuleKind
 from schemas.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.core.engine import Engine
 from streams.core.intervals import poisson_exact
+from streams.core.watching.registry import wants_hours
 
 LEVEL = 0.95
 LISTED = 20
 """False alarms and unwatched keys that are listed one by one."""
+
+Finds = Literal["share", "badness", "factor"]
+"""A bad share, a mean badness (0: best end of the scale, 1: worst), or a factor of the expected events."""
+_FINDS: Mapping[Finds, str] = {
+    "share": "a bad share of {sizes}",
+    "badness": "a mean badness of {sizes} (0%: all at the best end)",
+    "factor": "events at {sizes} (100%: as expected)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +47,9 @@ class RuleReport:
     caught: tuple[Caught, ...]
     unwatched: dict[str, str]
     found_within: dict[str, dict[str, float | None]]
-    """Key -> span -> smallest bad share that is found within it half of the time; None: none is."""
+    """Key -> span -> the change nearest to normal whose mean delay is within it, of what `finds` says; None: none is."""
     immediate: bool
+    finds: Finds = "share"
 
     @property
     def per_week(self) -> float | None:
@@ -85,6 +96,7 @@ class RuleReport:
             **self.summary(),
             "watched": list(self.keys),
             "unwatched": self.unwatched,
+            "finds": self.finds,
             "found_within": self.found_within,
             "known_incidents": [
                 {
@@ -135,9 +147,17 @@ def reports(
                 unwatched=dict(sorted(unwatched.get(rule.name, {}).items())),
                 found_within={key: spans[name, key] for name, key in sorted(spans) if name == rule.name},
                 immediate=immediate,
+                finds="share" if immediate else finds(rule, catalogue.named(rule.metric)),
             )
         )
     return out
+
+
+def finds(rule: Rule, metric: Metric) -> Finds:
+    """Return what the size of a change is measured in."""
+    if wants_hours(rule, metric):
+        return "factor"
+    return "badness" if rule.kind is RuleKind.SCORE else "share"
 
 
 def show(found: Sequence[RuleReport], console: Console) -> None:
@@ -185,17 +205,18 @@ def _list(one: RuleReport, console: Console) -> None:
     lines = [f"unexplained: {each.key}, {_time(each.opened)}, alarm {each.alarm_id[:8]}" for each in one.false[:LISTED]]
     lines += [f"not watched: {key}: {reason}" for key, reason in list(one.unwatched.items())[:LISTED]]
     for key, spans in one.found_within.items():
-        lines.append(f"at {key} it finds {_found(spans)}")
+        lines.append(f"at {key} it finds {_found(spans, one.finds)}")
     for line in lines:
         console.print(f"  {one.rule}: {line}", markup=False, highlight=False)
 
 
-def _found(spans: dict[str, float | None]) -> str:
-    found = [f"{share:.1%} within {name}" for name, share in spans.items() if share is not None]
+def _found(spans: dict[str, float | None], kind: Finds) -> str:
+    found = [f"{size:.1%} within {name}" for name, size in spans.items() if size is not None]
     if not found:
         return f"nothing within {list(spans)[-1]}: use the parent"
-    # the last horizon is only worth a word where the others find nothing
-    return "a bad share of " + ", ".join(found[: max(1, len(spans) - 1)])
+    if len(found) > 1:  # the last horizon is only worth a word where the others find nothing
+        found.pop()
+    return _FINDS[kind].format(sizes=", ".join(found))
 
 
 def _time(ms: int) -> str:

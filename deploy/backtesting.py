@@ -17,11 +17,8 @@ from schemas.catalogue import Catalogue
 from schemas.errors import UsageError
 from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output
 from schemas.settings import Settings
-from schemas.windows import DAY_MS, WEEK_MS
+from schemas.windows import WEEK_MS
 from sinks.clickhouse import connect
-
-RENEW_EVERY_MS = DAY_MS
-"""Between renewals of baselines, where no command says when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ class Run:
         pane_ms: int | None = None,
         tell_bad: Callable[[BadLine], None] = lambda _: None,
     ) -> None:
-        """With `renewals` baselines are renewed daily unless the commands renew or arm."""
+        """With `renewals` baselines are renewed as the settings say, as the judge does, unless the commands renew or arm."""
         own = any(one.kind in {DecisionKind.RENEW, DecisionKind.ARM} for one in commands)
         self.test = Backtest(
             catalogue,
@@ -60,7 +57,7 @@ class Run:
             provisional_step_ms=settings.provisional_step_ms,
             alarms_only=alarms_only,
             country=settings.default_country,
-            renew_every_ms=RENEW_EVERY_MS if renewals and not own else None,
+            renew_every_ms=settings.renew_every_s * 1000 or None if renewals and not own else None,
         )
         self._source, self._catalogue, self._settings = source, catalogue, settings
         self._commands, self._tell_bad = commands, tell_bad
@@ -106,7 +103,7 @@ class Run:
             return
         read = self.test.arrivals(lines_of(source.file), self._tell_bad)
         arrivals = (as_if_live(one) for one in read) if source.as_live else read
-        yield from sorted(arrivals, key=lambda one: one.arrived_at)
+        yield from self.test.in_order(arrivals, self._tell_bad)
 
 
 def lines_of(path: Path) -> list[bytes]:

@@ -34,11 +34,12 @@ class Timed(NativeEvent, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked event, when it arrived (ms) and by which lane."""
+    """A checked event, when it arrived (ms) and by which lane; `number` of its line in a file."""
 
     event: FeedbackEvent
     arrived_at: int
     lane: Lane
+    number: int = 0
 
 
 class BadLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +82,7 @@ class NativeLines:
             timed, source=SOURCE, received_at=arrived, pseudonyms=self._pseudonyms, scales=self._scales,
             new_id=lambda: natural_id(SOURCE, f"line {number}"),
         )  # fmt: skip
-        if event.corrects is not None:
-            raise InvalidEventError(
-                "corrections_need_the_store", "corrects", "a file does not say which version stands",
-                "write the event as it is now, or use --from-clickhouse",
-            )  # fmt: skip
-        return Arrival(event=event, arrived_at=arrived, lane=timed.lane)
+        return Arrival(event=event, arrived_at=arrived, lane=timed.lane, number=number)
 
 
 def epoch_ms(given: Time) -> int:

@@ -111,7 +111,7 @@ class AlarmState(StrEnum):
 class AlarmTransition(msgspec.Struct, frozen=True, kw_only=True):
     """One step in the life of an alarm with the evidence for it; fields as in alarm_transition.avsc.
 
-    `evidence` is JSON. strata: stratum -> {n, bad, p0, p1}, of scores with score and baseline, of counts {seen, expected,
+    `evidence` is JSON. strata: stratum -> {n, bad, p0, p1, and rho where days differ}, of scores with score and baseline, of counts {seen, expected,
     factor, dispersion}, of burn rates {n, bad, burn, threshold} by tier; threshold; learned_from: answers (of counts:
     events) behind the baseline; reopened: how often the episode came back; steps: of a flapping one; silenced_until: ms;
     contributors: [{key, n, bad, alarm_id}] of a parent, the largest first; episode: alarm id of the parent that is open.
@@ -168,11 +168,6 @@ def alarm_id(rule: str, definition_hash: str, key: str, direction: str, first_pa
 def immediate_alarm_id(kind: str, event_id: str) -> str:
     """Return the id of the alarm that an event raises at once; kind: of the rule, such as `dispute`."""
     return digest(kind, event_id)
-
-
-def dispute_alarm_id(event_id: str) -> str:
-    """Return the id of the alarm that a dispute raises."""
-    return immediate_alarm_id("dispute", event_id)
 
 
 def transition_id(alarm: str, sequence: int) -> str:

@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pane_ms: int = 10_000
     provisional_step_ms: int = 60_000
     snapshot_every_s: float = 300.0
+    renew_every_s: int = 3_600
+    """Pane time between renewals of baselines and shares by the judge itself; 0: only by command."""
     sink_flush_s: float = 1.0
     sink_batch_rows: int = 20_000
     kill_point: str = ""
@@ -141,6 +143,11 @@ def check(settings: Settings) -> Settings:
     """Return the settings if they are possible. Raises SettingsError."""
     if settings.pane_ms <= 0 or 60_000 % settings.pane_ms:
         raise SettingsError("bad_setting", f"pane_ms {settings.pane_ms} does not divide a minute")
+    if settings.renew_every_s < 0 or settings.renew_every_s % 60:
+        raise SettingsError(
+            "bad_setting", f"renew_every_s {settings.renew_every_s} is no number of whole minutes",
+            "set a multiple of 60, or 0 to renew only by command",
+        )  # fmt: skip
     if settings.pseudonym_key and len(settings.pseudonym_key) < 16:
         raise SettingsError("bad_setting", "pseudonym_key is shorter than 16 characters")
     keys_of(settings)

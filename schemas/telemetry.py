@@ -1,4 +1,5 @@
-"""Every Prometheus metric, declared once: name, kind, help, labels. No data, no series: a metric appears with its first value.
+"""Every Prometheus metric, declared once: name, kind, help, labels. No data, no series: a metric appears with its first value
+(a counter that `increase()` is asked for may be given a 0 before, since that misses the first count of a series).
 
 Labels come from closed sets (channel, reason, stage, table, topic, partition, catalogue keys), never from customers.
 """
@@ -15,7 +16,8 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 
 Name = Literal[
     "satisfaction", "satisfaction_lower", "satisfaction_upper", "satisfaction_answers", "reading_age_seconds",
-    "alarms_open", "alarm_transitions_total", "alarm_budget_spent_total", "baseline_drift", "detector_armed_keys", "detector_unarmed_keys",
+    "alarms_open", "alarms_pending", "alarm_transitions_total", "alarm_budget_spent_total", "baseline_drift",
+    "detector_armed_keys", "detector_unarmed_keys",
     "captured_total", "published_total", "rejected_total", "repeats_total", "http_requests_total",
     "http_request_seconds", "publish_seconds", "sent_clock_difference_seconds",
     "lag_records", "lag_seconds", "blocks_total", "ticks_total", "undecodable_total", "answers_left_out_total", "batch_records", "stage_seconds",
@@ -45,8 +47,9 @@ SPECS: Mapping[Name, Spec] = {
     "satisfaction_upper": Spec("gauge", "Upper bound of its interval", _KEYED),
     "satisfaction_answers": Spec("gauge", "Answers in the window", _KEYED),
     "reading_age_seconds": Spec("gauge", "Arrived time judged last minus the as_of of the newest reading", ("metric",)),
-    "alarms_open": Spec("gauge", "Alarms that are not resolved", ("metric", "severity", "state")),
-    "alarm_transitions_total": Spec("counter", "Alarm transitions", ("rule", "state")),
+    "alarms_open": Spec("gauge", "Alarms that are open, acknowledged or flapping", ("metric", "severity", "state")),
+    "alarms_pending": Spec("gauge", "Alarms that are held back until their statistic has stayed up", ("metric", "severity")),
+    "alarm_transitions_total": Spec("counter", "Alarms that came into a state; 0 from the start for all that can", ("rule", "state")),
     "alarm_budget_spent_total": Spec("counter", "False alarms that the budget has allowed for so far, expected number", ("rule",)),
     "baseline_drift": Spec("gauge", "Learned bad share minus the declared one, by key with a baseline", ("rule", "key")),
     "detector_armed_keys": Spec("gauge", "Keys with a baseline, by rule", ("rule",)),

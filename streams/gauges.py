@@ -6,9 +6,11 @@ Only keys that this process owns have series, and only keys with answers: no dat
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from schemas.catalogue import Catalogue
 from schemas.clock import Clock
 from schemas.outputs import AlarmState, AlarmTransition, Output, Reading
 from schemas.readiness import Readiness
+from schemas.rules import IMMEDIATE, Rule
 from schemas.telemetry import Name, Telemetry
 from schemas.topics import TALLIES
 from streams.judged import GaugeKey, Judged
@@ -18,7 +20,16 @@ SOURCES = "sources"
 HELD_BACK_MS = 60_000
 """A source this far behind the others makes the judge unready."""
 WATCH_EVERY_MS = 1_000
+_ENDS = (AlarmState.ACKNOWLEDGED, AlarmState.RESOLVED)
 _VALUES: tuple[Name, ...] = ("satisfaction", "satisfaction_lower", "satisfaction_upper", "satisfaction_answers")
+
+
+def states_of(rule: Rule) -> tuple[AlarmState, ...]:
+    """Return the states in which the judge can bring an alarm of a rule; stage 1 opens the immediate ones."""
+    if rule.kind in IMMEDIATE:
+        return _ENDS
+    held_back = (AlarmState.PENDING,) if rule.hold_ms else ()
+    return (*held_back, AlarmState.OPEN, AlarmState.FLAPPING, *_ENDS)
 
 
 class Gauges:
@@ -36,6 +47,9 @@ class Gauges:
         self._watched_at = -WATCH_EVERY_MS
         self._newest_as_of: dict[str, int] = {}
         self._spent: dict[str, float] = {}
+        self._catalogue: Catalogue | None = None
+        self._states: dict[str, AlarmState] = {}
+        """Alarm that is not over -> its state, those opened by stage 1 included."""
 
     def show(self, judged: Judged, readings: Iterable[Reading]) -> None:
         """Begin with what has been judged before: its newest readings; counts of earlier processes are not repeated."""
@@ -54,9 +68,7 @@ class Gauges:
         touched: dict[GaugeKey, Reading] = {}
         for output in outputs:
             if isinstance(output, AlarmTransition):
-                self._telemetry.count("alarm_transitions_total", rule=output.rule, state=output.state)
-                if output.state is AlarmState.OPEN:
-                    self._telemetry.observe("capture_to_alarm_seconds", (now_ms - output.pane) / 1000, rule=output.rule)
+                self._step(output, now_ms)
             else:
                 at = (output.metric, output.window, output.dimension, output.key)
                 touched[at] = judged.newest[at]
@@ -76,13 +88,17 @@ class Gauges:
             }
             self._all("reading_age_seconds", ages)
         self._sources(judged)
+        self._declare(engine.catalogue)
+        standing, waiting = engine.open_alarms, engine.pending_alarms
+        self._states = {one.alarm_id: one.state for one in (*standing, *waiting)}
         alarms: list[Labels] = [
-            (("metric", one.metric), ("severity", one.severity), ("state", str(one.state)))
-            for one in engine.open_alarms
+            (("metric", one.metric), ("severity", one.severity), ("state", str(one.state))) for one in standing
         ]
+        pending: list[Labels] = [(("metric", one.metric), ("severity", one.severity)) for one in waiting]
         armed: list[Labels] = [(("rule", one.rule),) for one in engine.armed]
         unarmed: list[Labels] = [(("rule", one.rule),) for one in engine.unarmed]
         self._all("alarms_open", Counter(alarms))
+        self._all("alarms_pending", Counter(pending))
         self._all("detector_armed_keys", Counter(armed))
         self._all("detector_unarmed_keys", Counter(unarmed))
         drift: dict[Labels, float] = {
@@ -118,6 +134,28 @@ class Gauges:
         for name in list(self._series):
             self._all(name, {})
         self._readiness.fail(SOURCES, "not assigned")
+
+    def _step(self, one: AlarmTransition, now_ms: int) -> None:
+        """Count an alarm that comes into a state; a note, or the end of a silence, leaves it in its state."""
+        before = self._states.get(one.alarm_id)
+        if one.state is AlarmState.RESOLVED:
+            self._states.pop(one.alarm_id, None)
+        else:
+            self._states[one.alarm_id] = one.state
+        if one.state is before:
+            return
+        self._telemetry.count("alarm_transitions_total", rule=one.rule, state=one.state)
+        if one.state is AlarmState.OPEN:
+            self._telemetry.observe("capture_to_alarm_seconds", (now_ms - one.pane) / 1000, rule=one.rule)
+
+    def _declare(self, catalogue: Catalogue) -> None:
+        """Begin the counters of a catalogue's rules at 0, so that `increase()` sees the first alarm of each."""
+        if catalogue is self._catalogue:
+            return
+        self._catalogue = catalogue
+        for rule in catalogue.alarm:
+            for state in states_of(rule):
+                self._telemetry.count("alarm_transitions_total", 0, rule=rule.name, state=state)
 
     def _sources(self, judged: Judged) -> None:
         slowest = judged.judge.slowest()

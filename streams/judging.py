@@ -30,6 +30,7 @@ from streams.host import Host, RevokedError, run_stage
 from streams.intake import Committed, Records
 from streams.judged import Judged, record_of
 from streams.ranges import open_partition
+from streams.renewals import AUTHOR, Renewals, renewal
 from streams.snapshots import Shelf
 from streams.tallies_log import is_sources, sources_body, sources_decision
 from streams.topic_ids import find_topics
@@ -76,6 +77,7 @@ class JudgeStage:
         self._settings, self._catalogue, self._readiness, self._clock = settings, catalogue, readiness, clock
         self._telemetry = telemetry
         self._gauges = Gauges(telemetry, readiness, clock)
+        self._renewals = Renewals(settings.renew_every_s * 1000, settings.pane_ms)
         self._kill = KillPoints(settings.kill_point)
         self._prefix = settings.topic_prefix
         self._host: Host | None = None
@@ -129,6 +131,7 @@ class JudgeStage:
         seat.whole = True
         if seat.outputs or self._position_due(seat):
             await self._commit(seat, snapshot=self._snapshot_due(seat))
+        await self._renew(seat)
         self._gauges.watch(judged)
 
     async def on_timer(self) -> None:
@@ -138,6 +141,7 @@ class JudgeStage:
             due = self._snapshot_due(seat)
             if due or self._position_due(seat):
                 await self._commit(seat, snapshot=due)
+            await self._renew(seat)
             self._gauges.watch(seat.judged)
 
     async def on_revoked(self) -> None:
@@ -274,6 +278,21 @@ class JudgeStage:
             self._telemetry.set("snapshot_bytes", state_bytes)
         outputs, seat.outputs, seat.whole = seat.outputs, [], whole
         self._gauges.said(judged, outputs)
+
+    async def _renew(self, seat: _Seat) -> None:
+        """Write the renewal that is due, in a transaction of its own; it is judged when it comes back from the log."""
+        assert self._host is not None
+        boundary = self._renewals.due(seat.judged.judge.pane, self._host.backlog(seat.partition))
+        if boundary is None:
+            return
+        now_ms = self._clock()
+        value = encode(Kind.DECISION, decision_to_record(renewal(boundary, author=AUTHOR, made_at=now_ms)))
+        whole, seat.whole = seat.whole, False
+        await seat.transactions.commit([
+            Record(seat.partition.topic, DecisionKind.RENEW.encode(), value, (sent_header(now_ms),))
+        ])  # fmt: skip
+        seat.whole = whole
+        self._renewals.written(boundary)
 
     async def _release(self) -> None:
         """Write what is settled, forget the log, drop its series."""

@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
-import msgspec
-
 from schemas.errors import ContractError
 from schemas.outputs import AlarmState, AlarmTransition, Decision, DecisionKind
 from streams.core.lifecycle import AlarmBook, Silence
@@ -49,7 +47,12 @@ class Commands:
     def _alarm(self, decision: Decision) -> AlarmTransition | None:
         return self._book.last(str(decision.body.get("alarm_id", "")))
 
-    def _renew(self, _: Decision, pane: int) -> Said:
+    def _renew(self, decision: Decision, pane: int) -> Said:
+        """Renew all rules; a renewal for a pane that the newest one came after (written twice, or late) changes nothing."""
+        wanted, newest = decision.from_pane, self._book.renewed
+        if wanted is not None and newest is not None and wanted <= newest:
+            return None
+        self._book.renewed = pane
         for rule in self._rules.values():
             rule.renew(pane)
         return []
@@ -79,11 +82,7 @@ class Commands:
             rule = self._rules.get(found.rule)
             if rule is not None and rule.alarm(found.key) == found.alarm_id:
                 rule.episodes.acknowledged(found.key)
-        return [self._book.follow(
-            found, state, pane, msgspec.json.decode(found.evidence), change_pane=found.change_pane,
-            occurred_first=found.occurred_first, occurred_last=found.occurred_last,
-            actor=decision.author, note=decision.note,
-        )]  # fmt: skip
+        return [self._book.repeat(found, state, pane, actor=decision.author, note=decision.note)]
 
     def _silence(self, decision: Decision, pane: int) -> Said:
         rule, until = str(decision.body.get("rule", "")), decision.body.get("until")

@@ -14,6 +14,7 @@ from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Rea
 from schemas.rules import IMMEDIATE, Rule, RuleKind
 from streams.core.commands import Commands
 from streams.core.counted import Counted, counted
+from streams.core.grid import up
 from streams.core.keys import Keys
 from streams.core.lifecycle import AlarmBook
 from streams.core.readings import SeriesKey, Settlement
@@ -25,7 +26,7 @@ from streams.core.watching.registry import kind_of, wants_hours
 from streams.core.watching.watcher import By, Surroundings, Watcher
 from streams.core.watching.watching import Watching
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 
 
 class Armed(NamedTuple):
@@ -169,6 +170,11 @@ class Engine:
         return self._book.open()
 
     @property
+    def pending_alarms(self) -> list[AlarmTransition]:
+        """Return the last transition of every alarm that is held back for a while."""
+        return self._book.pending()
+
+    @property
     def ignored(self) -> dict[str, int]:
         """Return kind of decision -> how many changed nothing: they named no open alarm, rule, key or definition."""
         return dict(sorted(self._commands.ignored.items()))
@@ -204,13 +210,15 @@ class Engine:
     def _quiet(self, pane: int) -> list[AlarmTransition]:
         """Return what happens by itself up to `pane`, pane by pane, since one rule's alarm may name another's."""
         out: list[AlarmTransition] = []
-        while (
-            due := min((at for rule in self._rules.values() if (at := rule.due()) is not None), default=None)
-        ) is not None:
-            if due > pane:
-                break
+        while (due := self._due()) is not None and due <= pane:
             out += self._judge(due, {})
         return out
+
+    def _due(self) -> int | None:
+        """Return the next pane in which something happens by itself; None if nothing is known to."""
+        ends = self._book.silence_ends()
+        found = [at for rule in self._rules.values() if (at := rule.due()) is not None]
+        return min(found if ends is None else [*found, up(ends, self._pane_ms)], default=None)
 
     def _judge(self, pane: int, heard: Mapping[tuple[str, str], dict[str, Heard]]) -> list[AlarmTransition]:
         out: list[AlarmTransition] = []
@@ -219,7 +227,7 @@ class Engine:
             at = rule.due()
             if said or (at is not None and at <= pane):
                 out += rule.judge(pane, rule.gather(said) if said else {})
-        return out
+        return out + self._book.end_silences(pane)
 
     def _keyed(self, one: Counted) -> str:
         key = self._keys.admit(one.series)

@@ -166,7 +166,7 @@ def test_until_judges_no_pane_beyond_it() -> None:
         (b'{"channel": "card", "text": "\xff"}', "bad_"),
         (
             '{"channel": "card", "occurred_at": 1784246400000, "corrects": "a", "retract": true}',
-            "corrections_need_the_store",
+            "corrects_unknown",
         ),
     ],
 )

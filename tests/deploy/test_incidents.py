@@ -1,12 +1,16 @@
 """Known incidents: read from both forms, refused by number, matched with the alarms that told of them."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 from scipy.stats import chi2
 
 from deploy.backtest import Watched
-from deploy.backtest_report import RuleReport, verdict
+from deploy.backtest_report import RuleReport, show, verdict
 from deploy.incidents import Caught, Episode, Incident, episodes, match, read_incidents
 from schemas.catalogue import load
 from schemas.errors import UsageError
@@ -123,3 +127,18 @@ def test_time_without_a_watched_key_is_no_watched_time() -> None:
     watched.changed(Engine(load(), pane_ms=10, provisional_step_ms=10), 10)
     watched.until(1_000_000)
     assert sum(watched.weeks.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("share", "a bad share of 50.0% within 1 week, 40.0% within 1 month"),
+     ("badness", "a mean badness of 50.0% within 1 week, 40.0% within 1 month (0%: all at the best end)"),
+     ("factor", "events at 50.0% within 1 week, 40.0% within 1 month (100%: as expected)")],
+)  # fmt: skip
+def test_a_report_says_in_what_a_change_is_measured(kind: Any, said: str) -> None:
+    spans: dict[str, float | None] = {"1 day": None, "1 week": 0.5, "1 month": 0.4, "90 days": 0.3}
+    one = replace(report(false=0, weeks=4.0), found_within={"lyon": spans, "lille": dict.fromkeys(spans)}, finds=kind)
+    text = io.StringIO()
+    show([one], Console(file=text, width=200))
+    assert f"at lyon it finds {said}" in text.getvalue()
+    assert "at lille it finds nothing within 90 days" in text.getvalue()

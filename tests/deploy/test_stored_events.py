@@ -159,6 +159,6 @@ def test_imported_events_may_count_as_if_they_had_come_live(settings: Settings) 
         return found
 
     assert alarms(as_live=False) == []
-    assert {one.key for one in alarms(as_live=True)} == {"lyon"}
+    assert {one.key for one in alarms(as_live=True)} == {"lyon", "paris"}
     moved = as_if_live(arrivals_of(lines)[0])
     assert (moved.lane, moved.arrived_at) == (Lane.LIVE, lines[0]["occurred_at"])

@@ -21,6 +21,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ({"BAROMETER_PANE": "1"}, "BAROMETER_PANE"),
         ({"BAROMETER_PANE_MS": "soon"}, "BAROMETER_PANE_MS"),
         ({"BAROMETER_PANE_MS": "7000"}, "minute"),
+        ({"BAROMETER_RENEW_EVERY_S": "90"}, "whole minutes"),
+        ({"BAROMETER_RENEW_EVERY_S": "-60"}, "whole minutes"),
         ({"BAROMETER_PSEUDONYM_KEY": "short"}, "16"),
         ({"BAROMETER_WRITE_KEYS": "nokey"}, "name:key"),
         ({"BAROMETER_CONFIG": "/nowhere/at/all.toml"}, "/nowhere/at/all.toml"),

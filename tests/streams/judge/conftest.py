@@ -57,11 +57,12 @@ os._exit(code)
 
 @pytest.fixture
 def settings(engines: Endpoints, topic_prefix: str) -> Iterator[Settings]:
-    """Settings of a fresh installation with all its topics; panes of 1 s."""
+    """Settings of a fresh installation with all its topics; panes of 1 s, renewals only by command."""
     apply(engines.kafka_bootstrap, topic_prefix)
     yield Settings(
-        kafka_bootstrap=engines.kafka_bootstrap, topic_prefix=topic_prefix, pane_ms=PANE_MS, provisional_step_ms=10_000
-    )
+        kafka_bootstrap=engines.kafka_bootstrap, topic_prefix=topic_prefix, pane_ms=PANE_MS, provisional_step_ms=10_000,
+        renew_every_s=0,
+    )  # fmt: skip
     admin = KafkaAdminClient(bootstrap_servers=engines.kafka_bootstrap)
     admin.delete_topics([topic_prefix + topic.name for topic in TOPICS])
     admin.close()

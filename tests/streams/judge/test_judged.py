@@ -120,6 +120,7 @@ def test_the_gauges_show_the_newest_reading_and_go_with_the_partition(log_maker:
     assert 'barometer_alarms_open{metric="csat",severity="page",state="open"} 1.0' in text
     assert 'barometer_detector_armed_keys{rule="satisfaction_drop"} 3.0' in text
     assert 'barometer_alarm_transitions_total{rule="satisfaction_drop",state="open"} 1.0' in text
+    assert 'barometer_alarm_transitions_total{rule="dispute",state="resolved"} 0.0' in text
     assert "barometer_judge_pane_lag_seconds{" in text
     spent = judged.judge.engine.spent["satisfaction_drop"]
     assert spent > 0
