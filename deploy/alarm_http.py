@@ -6,7 +6,7 @@ A decision is answered with 200 when the judge has applied it, with 202 when it 
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,11 +20,12 @@ from starlette.routing import Route
 
 from deploy.alarm_access import COOKIE, FIELD, Access, Identity
 from deploy.alarm_page import alarm_page, language, list_page, refusal_page
+from deploy.alarm_requests import Decided, Silenced, body_of, bytes_of, refusal_of, whole
 from deploy.alarms import NOT_YET, By, matching, still_open
 from producers.refusals import Refusal, json_answer
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock
-from schemas.errors import BarometerError, UnavailableError, UsageError
+from schemas.errors import BarometerError, UnavailableError
 from schemas.outputs import DecisionKind
 from schemas.readiness import Readiness
 from schemas.settings import Settings
@@ -32,9 +33,7 @@ from schemas.telemetry import Telemetry
 from schemas.windows import DAY_MS
 
 Row = dict[str, Any]
-T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
-MAX_BODY_BYTES = 64 * 1024
 MAX_NOTE_CHARS = 4_000
 MOST_ROWS = 10_000
 MOST_SILENCED_MS = 28 * DAY_MS
@@ -59,24 +58,6 @@ class Alarms(Protocol):
 
     def decide(self, kind: DecisionKind, by: By, body: Mapping[str, Any]) -> int | None:
         """Write a decision and wait until it is applied; return the pane judged with it."""
-
-
-class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of ack, resolve and note."""
-
-    note: str = ""
-    by: str = ""
-
-
-class Silenced(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a silence; one of `for_s` and `until` (ms)."""
-
-    rule: str
-    key: str = ""
-    for_s: int | None = None
-    until: int | None = None
-    note: str = ""
-    by: str = ""
 
 
 class Console:
@@ -112,7 +93,7 @@ class Console:
 
     async def list_alarms(self, request: Request) -> Response:
         """List the alarms that stand; with all=1 every step of every alarm."""
-        limit = _whole(request.query_params.get("limit", "1000"), "limit", MOST_ROWS)
+        limit = whole(request.query_params.get("limit", "1000"), "limit", MOST_ROWS)
         if request.query_params.get("all", "0") in {"1", "true"}:
             rows = await run_in_threadpool(self._alarms.history, "", limit)
         else:
@@ -127,7 +108,7 @@ class Console:
 
     async def decide(self, request: Request) -> Response:
         """Acknowledge, resolve or annotate an alarm."""
-        body = await _body(request, Decided, self._access)
+        body = await body_of(request, Decided, self._access)
         alarm_id, pane = await self._decided(
             request, request.path_params["alarm"], request.path_params["action"], body.note, body.by
         )
@@ -135,7 +116,7 @@ class Console:
 
     async def silence(self, request: Request) -> Response:
         """Notify nobody of a rule's alarms for some time."""
-        body = await _body(request, Silenced, self._access)
+        body = await body_of(request, Silenced, self._access)
         names = sorted(rule.name for rule in self._catalogue.alarm)
         if body.rule not in names:
             raise Refusal(422, "unknown_rule", f"no rule {body.rule!r}", f"the catalogue has {', '.join(names)}")
@@ -169,7 +150,7 @@ class Console:
 
     async def form(self, request: Request) -> Response:
         """Take a form of our page and go back to it."""
-        given = dict(parse_qsl((await _bytes(request)).decode("utf-8", "replace"), keep_blank_values=True))
+        given = dict(parse_qsl((await bytes_of(request)).decode("utf-8", "replace"), keep_blank_values=True))
         self._access.own_form(request, given.get(FIELD, ""))
         await self._decided(
             request, request.path_params["alarm"], given.get("action", ""), given.get("note", ""), given.get("by", "")
@@ -197,8 +178,7 @@ class Console:
             raise Refusal(422, "note_missing", "the note is empty", "write what others should know")
         author = self._by(request, note, by)
         alarm_id, state = await self._found(given)
-        if action != "note":
-            still_open(alarm_id, state)
+        still_open(alarm_id, state)
         return alarm_id, await self._write(ACTIONS[action], author, {"alarm_id": alarm_id})
 
     def _by(self, request: Request, note: str, given: str) -> By:
@@ -232,7 +212,7 @@ class Console:
             except Refusal as refusal:
                 response = refused(request, refusal)
             except BarometerError as error:
-                response = refused(request, _refusal(error))
+                response = refused(request, refusal_of(error))
             self._telemetry.count("http_requests_total", route=f"console {route}", code=str(response.status_code))
             return response
 
@@ -273,15 +253,6 @@ def _applied(body: dict[str, Any], pane: int | None) -> Response:
     return json_answer(202 if pane is None else 200, {**body, "applied": pane is not None, "pane": pane})
 
 
-def _refusal(error: BarometerError) -> Refusal:
-    if isinstance(error, UnavailableError):
-        return Refusal(503, error.reason, error.detail, error.remedy or "try again soon", retry_after_s=2)
-    if not isinstance(error, UsageError):
-        raise error
-    status = {"no_such_alarm": 404, "ambiguous_id": 409, "alarm_over": 409}.get(error.reason, 422)
-    return Refusal(status, error.reason, error.detail, error.remedy)
-
-
 def _plainly(_request: Request, refusal: Refusal) -> Response:
     return refusal.answer()
 
@@ -289,33 +260,6 @@ def _plainly(_request: Request, refusal: Refusal) -> Response:
 def _as_page(request: Request, refusal: Refusal) -> Response:
     page = refusal_page(refusal, language(request))
     return HTMLResponse(page, refusal.status, headers={**PAGE_HEADERS, **refusal.headers})
-
-
-async def _bytes(request: Request) -> bytes:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise Refusal(413, "too_large", f"a body has at most {MAX_BODY_BYTES} bytes", "shorten the note")
-    return body
-
-
-async def _body(request: Request, kind: type[T], access: Access) -> T:
-    """Return the JSON body. Raises Refusal; a form of another site cannot send this content type."""
-    access.own_page(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refusal(415, "not_json", "the body is not declared as JSON", "send Content-Type: application/json")
-    try:
-        return msgspec.json.decode(await _bytes(request) or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        names = ", ".join(getattr(kind, "__struct_fields__", ()))
-        raise Refusal(422, "bad_body", str(error), f"send an object with {names}") from error
-
-
-def _whole(given: str, name: str, most: int) -> int:
-    if not given.isdigit() or not 0 < int(given) <= most:
-        raise Refusal(422, "bad_parameter", f"{name}={given}", f"a whole number from 1 to {most}")
-    return int(given)
 
 
 def _plain(row: Row) -> Row:

@@ -152,7 +152,7 @@ ENGLISH = Words(
     "answers older than {lag}.",
     fixed="False alarms a week: at most {budget} on average over all keys together, whatever the traffic and the number of keys, "
     "as long as answers are independent and the stated baseline holds.",
-    unarmed="A key whose baseline has too little data is not watched; `barometer alarms list` and the metric of unarmed keys say which and why.",
+    unarmed="A key whose baseline has too little data is not watched; `barometer backtest --report` and `barometer alarms arm` name it with the reason.",
     not_pooled="A change of question, scale, box or version makes a new series; the scores of two series are never pooled.",
     contacts="all contacts of customers",
     day="d",
@@ -267,8 +267,8 @@ FRENCH = Words(
     "réponses vieilles de plus de {lag}.",
     fixed="Fausses alarmes par semaine : au plus {budget} en moyenne pour toutes les clés ensemble, quels que soient le trafic et le nombre de "
     "clés, tant que les réponses sont indépendantes et que la référence déclarée est juste.",
-    unarmed="Une clé dont la référence a trop peu de données n’est pas surveillée ; `barometer alarms list` et le compteur des clés "
-    "non armées disent lesquelles et pourquoi.",
+    unarmed="Une clé dont la référence a trop peu de données n’est pas surveillée ; `barometer backtest --report` et "
+    "`barometer alarms arm` la nomment avec la raison.",
     not_pooled="Un changement de question, d’échelle, de points favorables ou de version fait une nouvelle série ; les notes de deux séries "
     "ne sont jamais mêlées.",
     contacts="tous les contacts des clients",

@@ -37,7 +37,7 @@ COMMANDS = (
     ("migrate", "cli_data:migrate", "Bring the ClickHouse database up to date."),
     ("topics", "cli_watch:topics", "Create and describe the topics."),
     ("config", "cli_watch:config", "Show and check the settings."),
-    ("catalogue", "cli_catalogue:catalogue", "Check, document and compare metric catalogues; show their SQL."),
+    ("catalogue", "cli_catalogue:catalogue", "Check and document metric catalogues; put a new one into force."),
 )
 
 

@@ -33,7 +33,9 @@ def backtest(
     file: Path | None = None,
     /,
     *,
-    catalogue: Annotated[Path | None, Parameter(help="metric catalogue (default: the one of the settings)")] = None,
+    catalogue: Annotated[
+        Path | None, Parameter(help="metric catalogue (default: the one in force; of a file: that of the settings)")
+    ] = None,
     from_clickhouse: Annotated[
         bool, Parameter(negative="", help="take the stored events of the last `--days` instead of a file")
     ] = False,
@@ -72,7 +74,7 @@ def backtest(
         end = system_clock()
     return run(
         Source(file=file, since=0 if end is None else end - days * DAY_MS, until=end, as_live=as_live),
-        catalogue=wiring.catalogue(settings, catalogue),
+        catalogue=(wiring.catalogue_file if file is not None else wiring.catalogue)(settings, catalogue),
         settings=settings,
         commands=commands_of(lines_of(commands)) if commands is not None else [],
         incidents=incidents,

@@ -14,7 +14,7 @@ from deploy.demo.run import run_demo
 from deploy.demo.shops import shops_of
 from deploy.engines.signals import StopSignals
 from deploy.stack import Stack
-from deploy.wiring import catalogue
+from deploy.wiring import catalogue_file
 from schemas.settings import check, load
 
 DEMO_FOLDER = "demo"
@@ -65,7 +65,7 @@ def demo(
     """
     settings = load(os.environ)
     if generate_ is not None:
-        month = generate.real_time(shops_of(catalogue(settings)), seed, inject=not null)
+        month = generate.real_time(shops_of(catalogue_file(settings)), seed, inject=not null)
         generate.write(month, generate_)
         _say(
             f"{generate_}: {len(month.events)} events; try: barometer backtest {generate_} --commands {generate_}.commands.jsonl --alarms-only"

@@ -144,7 +144,7 @@ def show_config(*, json_: Json = False) -> int:
 def check_config() -> int:
     """Check settings and catalogue without starting anything. Example: `barometer config check`"""
     settings = load(os.environ)
-    catalogue = wiring.catalogue(settings)
+    catalogue = wiring.catalogue_file(settings)
     print(f"settings are fine; catalogue {catalogue.hash}: {', '.join(one.name for one in catalogue.metric)}")
     return 0
 

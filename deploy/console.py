@@ -17,6 +17,7 @@ from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from sinks import queries
 from sinks.clickhouse import connect
+from sinks.verbatims import shown
 
 APPLY_TIMEOUT_S = 15.0
 """A browser waits so long for the judge; then the decision stands in the log and is said to be under way."""
@@ -34,8 +35,12 @@ class StoredAlarms:
         return queries.open_alarms(connect(self._settings))
 
     def history(self, prefix: str, limit: int) -> list[Row]:
-        """Return the steps of the alarms whose ids begin with `prefix`, newest first."""
-        return queries.alarm_history(connect(self._settings), prefix=prefix, limit=limit)
+        """Return the steps of the alarms whose ids begin with `prefix`, newest first; with ids of verbatims unless of all."""
+        rows = queries.alarm_history(connect(self._settings), prefix=prefix, limit=limit)
+        if not prefix:
+            return rows
+        with connect(self._settings) as client:
+            return shown(client, rows)
 
     def states(self, prefix: str) -> dict[str, str]:
         """Return alarm id -> state of those whose ids begin with `prefix`."""

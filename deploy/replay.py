@@ -1,7 +1,8 @@
 """`barometer replay`: everything counted and judged again, from the raw topics alone, and compared with what is stored.
 
-The raw records with their stored times of arrival give the blocks; the log gives their order and the decisions; a fresh judge
-gives the outputs. All of it is pure, so any difference is a fault.
+The raw records with their stored times of arrival give the blocks, each counted with the catalogue that the stored one names;
+the log gives their order, the decisions, and the past of series that a change of the catalogue began; a fresh judge gives the
+outputs. All of it is pure, so any difference is a fault.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ import msgspec
 from aiokafka import TopicPartition
 
 from deploy import said
+from deploy.declarations import declared_in
 from deploy.positions import Position, Positions
 from deploy.recount import Recount
 from deploy.said import Said
 from schemas.blocks import Block
-from schemas.catalogue import Catalogue, load
+from schemas.catalogue import load
+from schemas.declared import SEEDS, Catalogues, Declared
 from schemas.errors import ContractError, UndecodableError, UsageError
 from schemas.outputs import Decision
 from schemas.repeats import RepeatFilter
@@ -46,6 +49,8 @@ class Report(msgspec.Struct, kw_only=True):
     events: int = 0
     blocks: int = 0
     decisions: int = 0
+    planted: int = 0
+    """Blocks with the past of new series, taken as they stand in the log: the store was recounted for them."""
     outputs: int = 0
     readings: int = 0
     transitions: int = 0
@@ -90,7 +95,7 @@ def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = 
         position = positions.of(GROUP_JUDGE)[0]
     if not position.offset:
         raise UsageError("nothing_judged", "the judge has no position yet", "start `barometer up` and send something")
-    report, clean = asyncio.run(_clean_pass(settings, position, tell))
+    report, clean = asyncio.run(_clean_pass(settings, position, _catalogues(settings), tell))
     last_seq = int(position.metadata["seq"])
     tell(f"comparing {len(clean.seqs)} outputs with {against}")
     if against == "kafka":
@@ -103,16 +108,26 @@ def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = 
     return report
 
 
-async def _clean_pass(settings: Settings, position: Position, tell: Tell) -> tuple[Report, Said]:
+def _catalogues(settings: Settings) -> Catalogues:
+    """Return what is declared; before anything is, the catalogue of the settings."""
+    known = declared_in(settings)
+    return known if len(known) else Catalogues([Declared(0, load(settings.catalogue, pane_ms=settings.pane_ms))])
+
+
+async def _clean_pass(
+    settings: Settings, position: Position, catalogues: Catalogues, tell: Tell
+) -> tuple[Report, Said]:
     report, clean = Report(), Said()
-    catalogue = load(settings.catalogue, pane_ms=settings.pane_ms)
+    assert catalogues.first is not None
     found = find_topics(settings.kafka_bootstrap, [settings.topic_prefix + one.name for one in (TALLIES, *SOURCES)])
     log = TopicPartition(settings.topic_prefix + TALLIES.name, 0)
     settings = await _as_judged(settings, log, position)
-    judge = Judge(catalogue, pane_ms=settings.pane_ms, provisional_step_ms=settings.provisional_step_ms)
+    judge = Judge(
+        catalogues.first.catalogue, pane_ms=settings.pane_ms, provisional_step_ms=settings.provisional_step_ms
+    )
     told = time.monotonic()
     async with AsyncExitStack() as stack:
-        sources = await _recounts(stack, settings, found, catalogue)
+        sources = await _recounts(stack, settings, found, catalogues)
         reader = await stack.enter_async_context(open_partition(settings.kafka_bootstrap, log))
         _whole(reader, log)
         async for records in reader.read(0, position.offset):
@@ -123,6 +138,8 @@ async def _clean_pass(settings: Settings, position: Position, tell: Tell) -> tup
                     continue
                 if isinstance(entry, Decision):
                     report.decisions += 1
+                elif entry.topic in SEEDS:
+                    report.planted += 1
                 else:
                     entry = await _recounted(entry, sources, report)
                 try:
@@ -175,7 +192,7 @@ async def _recounted(stored: Block, sources: dict[tuple[str, int], Recount], rep
 
 
 async def _recounts(
-    stack: AsyncExitStack, settings: Settings, found: dict[str, Found], catalogue: Catalogue
+    stack: AsyncExitStack, settings: Settings, found: dict[str, Found], catalogues: Catalogues
 ) -> dict[tuple[str, int], Recount]:
     """Open every source partition at its beginning."""
     out = {}
@@ -185,23 +202,34 @@ async def _recounts(
             partition = TopicPartition(settings.topic_prefix + topic.name, number)
             reader = await stack.enter_async_context(open_partition(settings.kafka_bootstrap, partition))
             _whole(reader, partition)
-            blocks = _blocks(reader, partition, topic, topic_id, catalogue, settings.pane_ms)
-            out[topic_id, number] = Recount(await stack.enter_async_context(aclosing(blocks)))
+            batches = _batches(reader, partition, topic, topic_id, catalogues, settings.pane_ms)
+            blocks = await stack.enter_async_context(aclosing(batches))
+            out[topic_id, number] = Recount(blocks, [one.catalogue.hash for one in catalogues])
     return out
 
 
-async def _blocks(
-    reader: PartitionReader, partition: TopicPartition, topic: Topic, topic_id: str, catalogue: Catalogue, pane_ms: int
-) -> AsyncGenerator[Block, None]:
+async def _batches(
+    reader: PartitionReader,
+    partition: TopicPartition,
+    topic: Topic,
+    topic_id: str,
+    catalogues: Catalogues,
+    pane_ms: int,
+) -> AsyncGenerator[list[Block], None]:
+    """Yield what each read closes, counted from the begin with every catalogue: where one was followed by another, the log says."""
     window = topic.repeat_window_ms
-    tally = PartitionTally(
-        topic.name, topic_id, partition.partition, catalogue, pane_ms, topic is not ADMITTED,
-        None if window is None else RepeatFilter(window), TallyState(),
-    )  # fmt: skip
+    tallies = [
+        PartitionTally(
+            topic.name, topic_id, partition.partition, one, pane_ms, topic is not ADMITTED,
+            None if window is None else RepeatFilter(window), TallyState(),
+        )
+        for one in {one.catalogue.hash: one.catalogue for one in catalogues}.values()
+    ]  # fmt: skip
     async for records in reader.read(0, reader.end):
-        for block in tally.feed(runs_of({partition: records})[partition]):
-            yield block
-        tally.disputes.clear()
+        run = runs_of({partition: records})[partition]
+        yield [block for tally in tallies for block in tally.feed(run)]
+        for tally in tallies:
+            tally.disputes.clear()
 
 
 def _whole(reader: PartitionReader, partition: TopicPartition) -> None:

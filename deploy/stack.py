@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import msgspec
 
-from deploy import topics
+from deploy import topics, wiring
 from deploy.engines.datadir import DataDir
 from deploy.engines.errors import EngineError
 from deploy.engines.local import EnginePorts, LocalEngines, write_json
@@ -24,7 +24,6 @@ from deploy.engines.supervisor import Child, ChildSpec, stop_all
 from deploy.located import ENDPOINTS
 from schemas.settings import Settings, check, keys_of, notified, to_environ
 from sinks.access import BI_GRANTS, BI_TEXT_GRANTS
-from sinks.migrate import migrate
 
 READY_TIMEOUT_S = 60.0
 STOP_PROCESSES_S = 5.0
@@ -89,7 +88,7 @@ class Stack:
         self._take_keys()
         states = topics.apply(self.settings.kafka_bootstrap, self.settings.topic_prefix)
         self._tell(f"{sum(state.created for state in states)} topics created, {len(states)} in all")
-        migrate(self.settings, self._tell)
+        wiring.migrate(self.settings, tell=self._tell)
         self._start_processes()
         self._announce()
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from deploy.ops import OpsServer
 from schemas import catalogue as catalogues
 from schemas.catalogue import Catalogue
 from schemas.clock import system_clock
+from schemas.declared import Declared, as_settings_say
 from schemas.errors import BarometerError, SettingsError, UnavailableError, UsageError
 from schemas.readiness import Readiness
 from schemas.settings import Settings, notified
@@ -28,13 +30,53 @@ if TYPE_CHECKING:
     from producers.importing import ImportResult
 
 IMPORT_READY_TIMEOUT_S = 30.0
+CATALOGUE_EVERY_S = 10.0
+"""How often the console looks whether another catalogue counts."""
 Tell = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
-def catalogue(settings: Settings, path: Path | None = None) -> Catalogue:
-    """Return the metric catalogue: the file given, else that of the settings, else the packaged one."""
+def catalogue_file(settings: Settings, path: Path | None = None) -> Catalogue:
+    """Return the metric catalogue as it stands in a file: the one given, else that of the settings, else the packaged one."""
     return catalogues.load(str(path) if path is not None else settings.catalogue, pane_ms=settings.pane_ms)
+
+
+def catalogue(settings: Settings, path: Path | None = None) -> Catalogue:
+    """Return the file given, else the newest declared catalogue that the judge has come to, else the file of the settings.
+
+    Where only what people read differs, that of the settings. Raises ContractError if the settings name a catalogue that
+    was never declared, UnavailableError if Kafka is named and does not answer.
+    """
+    own = catalogue_file(settings, path)
+    if path is not None or not settings.kafka_bootstrap:
+        return own
+    found, coming = _in_force(settings, own)
+    if coming is not None:
+        from deploy.declarations import moment_of
+
+        log.warning(
+            "catalogue %s is declared from %s on; the judge is not there, so this is about %s",
+            coming.catalogue.hash, moment_of(coming.from_pane), found.hash,
+        )  # fmt: skip
+    return found
+
+
+def _in_force(settings: Settings, own: Catalogue) -> tuple[Catalogue, Declared | None]:
+    """Return what the judge goes on with, and what is declared for later: a decision about a rule to come would be lost."""
+    from deploy.declarations import declared_in
+    from deploy.positions import Positions
+    from schemas.topics import GROUP_JUDGE
+
+    known = declared_in(settings)
+    newest = as_settings_say(known, own)
+    if len(known) < 2:
+        return newest, None
+    with Positions(settings.kafka_bootstrap, settings.topic_prefix) as positions:
+        pane = int(positions.of(GROUP_JUDGE)[0].metadata.get("pane") or 0)
+    found, last = known.at(pane + settings.pane_ms) or known.first, known.newest
+    assert found is not None and last is not None
+    read = next((one for one in (own, newest) if one.hash == found.catalogue.hash), found.catalogue)
+    return read, None if found == last else last
 
 
 def clickhouse(settings: Settings) -> "Client":
@@ -108,7 +150,7 @@ def gateway(settings: Settings) -> int:
     telemetry.set("build_info", 1, version=version("barometer"), process="gateway")
     return run_gateway(
         settings,
-        catalogue=catalogue(settings),
+        catalogue=catalogue_file(settings),
         clock=system_clock,
         telemetry=telemetry,
         readiness=Readiness(),
@@ -176,7 +218,7 @@ def recount(settings: Settings, *, once: bool = False) -> int:
     from streams.core.values import value_of
 
     _needs(settings, "kafka_bootstrap", "clickhouse_url")
-    known = catalogue(settings)
+    known = catalogue_file(settings)  # it follows the declared ones by itself
     return _process(
         settings,
         "recount",
@@ -212,9 +254,30 @@ def console(settings: Settings) -> int:
     logs.configure("console", settings.log_level)
     telemetry = Telemetry()
     telemetry.set("build_info", 1, version=version("barometer"), process="console")
-    return run_console(
-        settings, catalogue=catalogue(settings), clock=system_clock, telemetry=telemetry, readiness=Readiness()
-    )
+    known = catalogue(settings)
+    changed = _ends_with(settings, known)
+    code = run_console(settings, catalogue=known, clock=system_clock, telemetry=telemetry, readiness=Readiness())
+    if changed.is_set():
+        log.warning("the console ends, to be started again: the catalogue it began with no longer counts")
+        return 1
+    return code
+
+
+def _ends_with(settings: Settings, known: Catalogue) -> threading.Event:
+    """Ask this process to end as soon as another catalogue counts; the event says that it was so."""
+    changed, own = threading.Event(), catalogue_file(settings)
+
+    def watch() -> None:
+        while not changed.wait(CATALOGUE_EVERY_S):
+            try:
+                if _in_force(settings, own)[0].hash != known.hash:
+                    changed.set()
+            except UnavailableError as error:
+                log.warning("the catalogue in force is not known: %s", error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="catalogue", daemon=True).start()
+    return changed
 
 
 def migrate(settings: Settings, *, tell: Tell) -> None:
@@ -222,6 +285,19 @@ def migrate(settings: Settings, *, tell: Tell) -> None:
     from sinks.migrate import migrate as bring_up_to_date
 
     bring_up_to_date(settings, tell)
+    if settings.kafka_bootstrap:
+        _show_newest(settings, tell)
+
+
+def _show_newest(settings: Settings, tell: Tell) -> None:
+    """Make the views of the newest declared catalogue, where that is not the one of the settings."""
+    from deploy.applying import show_in_store
+    from deploy.declarations import declared_in
+
+    own = catalogue_file(settings)
+    newest = as_settings_say(declared_in(settings), own)
+    if newest.hash != own.hash:
+        tell(f"{show_in_store(settings, newest)} views of the newest declared catalogue, {newest.hash}")
 
 
 def import_file(

@@ -262,3 +262,16 @@ def test_a_large_body_is_refused_and_errors_of_pages_are_pages() -> None:
     assert client.post("/v1/alarms/aa1/note", json={"note": "x" * 5_000}).json()["error"] == "too_long"
     answer = client.get("/alarms/zz?lang=fr")
     assert (answer.status_code, "Toutes les alarmes ouvertes" in answer.text) == (404, True)
+
+
+def test_a_note_on_an_alarm_that_is_over_is_refused_and_not_lost_without_a_word() -> None:
+    book = Book(row("ab1", "resolved"))
+    answer = client_of(book).post("/v1/alarms/ab/note", json={"note": "it was the till"})
+    assert (answer.status_code, answer.json()["error"]) == (409, "alarm_over")
+    assert book.decided == []
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "10001", "many", "\u00b2", "9" * 5_000])
+def test_a_limit_that_is_no_number_of_rows_is_refused(limit: str) -> None:
+    answer = client_of(Book()).get("/v1/alarms", params={"limit": limit})
+    assert (answer.status_code, answer.json()["error"]) == (422, "bad_parameter")

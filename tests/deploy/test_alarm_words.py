@@ -7,7 +7,8 @@ import pytest
 
 from deploy.alarm_words import ENGLISH, FRENCH, details, row_of, sentences
 from deploy.alarms import matching, still_open
-from deploy.cli_alarms import line_of, span_ms
+from deploy.cli_alarms_decided import span_ms
+from deploy.cli_alarms_seen import line_of
 from schemas.errors import UsageError
 from schemas.outputs import AlarmState, AlarmTransition
 

@@ -1,0 +1,48 @@
+"""The declared catalogues of a running installation, with who declared them."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiokafka import TopicPartition
+
+from schemas.codec import Kind, decode_as
+from schemas.declared import Catalogues
+from schemas.errors import ContractError
+from schemas.outputs import Decision, decision_from_record
+from schemas.settings import Settings
+from schemas.topics import CATALOGUES
+from streams.ranges import open_partition
+from streams.topic_ids import find_topics
+
+
+def declarations(settings: Settings) -> list[Decision]:
+    """Return the decisions `catalogue`, by the pane from which they count; none before the first judge and its topics.
+
+    Not to be called from within an event loop. Raises UnavailableError.
+    """
+    name = settings.topic_prefix + CATALOGUES.name
+    try:
+        find_topics(settings.kafka_bootstrap, [name])
+    except ContractError:  # an installation that has never been started, or one from before catalogues were declared
+        return []
+    return asyncio.run(_read(settings, TopicPartition(name, 0)))
+
+
+def declared_in(settings: Settings) -> Catalogues:
+    """Return the catalogues that they declare. Raises UnavailableError, ContractError for one that cannot be read here."""
+    return Catalogues.of(declarations(settings))
+
+
+def moment_of(at_ms: int) -> str:
+    """Return a time (ms) as people read it, in UTC, to the second; 0 is the begin of the log."""
+    return "the begin" if not at_ms else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def _read(settings: Settings, partition: TopicPartition) -> list[Decision]:
+    found: dict[str, Decision] = {}
+    async with open_partition(settings.kafka_bootstrap, partition) as reader:
+        async for records in reader.read(reader.first, reader.end):
+            for record in records:
+                decision = decision_from_record(decode_as(Kind.DECISION, record.value))
+                found[decision.decision_id] = decision
+    return sorted(found.values(), key=lambda one: one.from_pane or 0)
