@@ -16,6 +16,8 @@ TEST ?=
 # Flags of the measurements: make bench BENCH="--events 200000"
 BENCH ?=
 SIMULATE ?=
+# Tests run side by side: as many as there are processors, 2 to 4.
+WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 4 ? 4 : n )))
 FAULTS ?=
 
 .PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-long test-clients test-ops lock clean
@@ -60,10 +62,10 @@ up: setup ## Start everything on this machine and stay up
 	@$(BIN)/barometer up
 
 test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 test-long: setup ## Ten simulated months, slices of the simulation report, coverage of intervals, kills at any moment (6 minutes)
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder $(TEST)
+	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 lint: setup ## Check style
 	$(BIN)/ruff format --check .

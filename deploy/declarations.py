@@ -1,18 +1,21 @@
 """The declared catalogues of a running installation, with who declared them."""
 
 import asyncio
+import socket
 from datetime import UTC, datetime
 
 from aiokafka import TopicPartition
 
 from schemas.codec import Kind, decode_as
 from schemas.declared import Catalogues
-from schemas.errors import ContractError
+from schemas.errors import ContractError, UnavailableError
 from schemas.outputs import Decision, decision_from_record
 from schemas.settings import Settings
 from schemas.topics import CATALOGUES
 from streams.ranges import open_partition
 from streams.topic_ids import find_topics
+
+CONNECT_TIMEOUT_S = 3.0
 
 
 def declarations(settings: Settings) -> list[Decision]:
@@ -21,6 +24,8 @@ def declarations(settings: Settings) -> list[Decision]:
     Not to be called from within an event loop. Raises UnavailableError.
     """
     name = settings.topic_prefix + CATALOGUES.name
+    if not any(_answers(one) for one in settings.kafka_bootstrap.split(",")):
+        raise UnavailableError("kafka_unavailable", f"no broker answers at {settings.kafka_bootstrap}")
     try:
         find_topics(settings.kafka_bootstrap, [name])
     except ContractError:  # an installation that has never been started, or one from before catalogues were declared
@@ -36,6 +41,16 @@ def declared_in(settings: Settings) -> Catalogues:
 def moment_of(at_ms: int) -> str:
     """Return a time (ms) as people read it, in UTC, to the second; 0 is the begin of the log."""
     return "the begin" if not at_ms else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _answers(server: str) -> bool:
+    """Return whether anybody takes a connection; Kafka's own client would try for half a minute."""
+    host, _, port = server.strip().rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 async def _read(settings: Settings, partition: TopicPartition) -> list[Decision]:

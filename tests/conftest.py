@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from clickhouse_driver import Client
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from deploy.engines.datadir import DataDir
 from deploy.engines.local import Endpoints, EnginePorts, LocalEngines
@@ -88,6 +90,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
+
+
+class OneStackAtATime(LoadFileScheduling):
+    """Keep a file's tests in one worker, and all files that share a running stack: an idle one costs a quarter of a processor."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "end_to_end" if "/end_to_end/" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStackAtATime:
+    """Deal out the tests so."""
+    return OneStackAtATime(config, log)
 
 
 @pytest.fixture(autouse=True)

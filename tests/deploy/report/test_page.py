@@ -210,7 +210,7 @@ def test_the_command_writes_page_and_files_and_prints_json(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in to_environ(msgspec.structs.replace(settings, kafka_bootstrap="")).items():
+    for name, value in to_environ(msgspec.structs.replace(settings, kafka_bootstrap="localhost:1")).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as done:
         main(["report", "--week", WEEK.name, "--lang", "fr", "--out", str(tmp_path)])

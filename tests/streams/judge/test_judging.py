@@ -107,7 +107,7 @@ def test_what_does_not_fit_the_log_is_refused_with_the_remedy(installation: Any,
     installation.stop(judge)
     changed = installation.folder / "catalogue.toml"
     packaged = (files("schemas") / "catalogue.toml").read_text("utf-8")
-    changed.write_text(packaged.replace("p1 = [0.25]", "p1 = [0.30]"))
+    changed.write_text(packaged.replace("p1 = [0.25, 0.5]", "p1 = [0.30]"))
     before = installation.position(), installation.outputs()
     refuse(installation, "barometer catalogue apply`, or restore the old file", catalogue=str(changed))
     refuse(installation, "set BAROMETER_PANE_MS=1000, or start a new installation", pane_ms=2000)
