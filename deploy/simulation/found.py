@@ -38,7 +38,7 @@ def reach(_seed: int = 1, _size: float = 1.0) -> list[Reach]:
                 if n >= rule.learn_min
                 else None
             )
-            known = Bernoulli(BAD, rule.p1[0])
+            known = [Bernoulli(BAD, p1) for p1 in rule.p1]
             out.append(_row(per_day, keys, "known: .100", known, budget_per_day))
             if per_day > 1:
                 out.append(_row(per_day, keys, f"known: .100, rho = {RHO}", known, budget_per_day, RHO))
@@ -48,12 +48,19 @@ def reach(_seed: int = 1, _size: float = 1.0) -> list[Reach]:
                 out.append(Reach(per_day, keys, name, armed=False, by_days=none, within_last=None))
                 continue
             p0, p1 = float(learned.p0[0, 0]), float(learned.p1[0, 0, 0])
+            changes = [Bernoulli(p0, p1), *(Bernoulli(p0, one) for one in rule.p1[1:])]
             name = f"learned from {n:,}: at most {p0:.3f}"
-            out.append(_row(per_day, keys, name, Bernoulli(p0, p1), budget_per_day))
+            out.append(_row(per_day, keys, name, changes, budget_per_day))
     return out
 
 
-def _row(per_day: int, keys: int, baseline: str, change: Bernoulli, budget_per_day: float, rho: float = 0.0) -> Reach:
-    alike = answers_finder([(change, 1.0)], per_day, budget_per_day, PANE_MS)
-    found = (day_finder(change, rho, per_day, budget_per_day, PANE_MS) if rho else alike).findable()
+def _row(
+    per_day: int, keys: int, baseline: str, changes: list[Bernoulli], budget_per_day: float, rho: float = 0.0
+) -> Reach:
+    """Return what is found; with a day effect by the smallest change alone, which has its part of the budget."""
+    part = 1 / len(changes)
+    if rho:
+        found = day_finder(changes[0], rho, per_day, budget_per_day * part, PANE_MS).findable()
+    else:
+        found = answers_finder([(one, part) for one in changes], per_day, budget_per_day, PANE_MS).findable()
     return Reach(per_day, keys, baseline, armed=True, by_days=found.by_days, within_last=found.within_last)

@@ -216,8 +216,8 @@ it; the promise is then kept a hundred times over. A lower `learn_confidence` bu
 
 FOUND = """## What the packaged rule can find
 
-`satisfaction_drop`: one false alarm a week over all keys, baseline .10, looking for .25. The smallest bad share whose mean delay
-from the change to the alarm fits the time. A find must also come within a quarter of the time between false alarms of the key,
+`satisfaction_drop`: one false alarm a week over all keys, baseline .10, looking for .25 and .50 (with day effects: what the
+.25 alone finds). The smallest bad share whose mean delay from the change to the alarm fits the time. A find must also come within a quarter of the time between false alarms of the key,
 or it would tell too little: one key alone spends a whole false alarm a week, so for it every column ends at 1.75 days; where
 keys share the budget each waits longer for a false alarm and may look longer. A dash: no share is found in time.
 """
