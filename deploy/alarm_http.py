@@ -21,7 +21,7 @@ from starlette.routing import Route
 from deploy.alarm_access import COOKIE, FIELD, Access, Identity
 from deploy.alarm_page import alarm_page, language, list_page, refusal_page
 from deploy.alarm_requests import Decided, Silenced, body_of, bytes_of, refusal_of, whole
-from deploy.alarms import NOT_YET, By, matching, still_open
+from deploy.alarms import MOST_SILENCED_MS, NOT_YET, By, matching, still_open
 from producers.refusals import Refusal, json_answer
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock
@@ -30,13 +30,11 @@ from schemas.outputs import DecisionKind
 from schemas.readiness import Readiness
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
-from schemas.windows import DAY_MS
 
 Row = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_NOTE_CHARS = 4_000
 MOST_ROWS = 10_000
-MOST_SILENCED_MS = 28 * DAY_MS
 ACTIONS = {"ack": DecisionKind.ACK, "resolve": DecisionKind.RESOLVE, "note": DecisionKind.NOTE}
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",

@@ -17,7 +17,9 @@ from schemas.outputs import AlarmState, Decision, DecisionKind, decision_to_reco
 from schemas.rules import Rule
 from schemas.settings import Settings
 from schemas.topics import GROUP_JUDGE, TALLIES
+from schemas.windows import DAY_MS
 
+MOST_SILENCED_MS = 28 * DAY_MS
 POLL_S = 0.1
 SEND_TIMEOUT_S = 30.0
 APPLY_TIMEOUT_S = 60.0

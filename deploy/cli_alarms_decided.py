@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from deploy import alarms as decisions
 from deploy import wiring
 from deploy.alarm_words import ENGLISH, moment
-from deploy.alarms import By
+from deploy.alarms import MOST_SILENCED_MS, By
 from deploy.arming import known_rule
 from deploy.cli_options import DataDir, located
 from schemas.clock import system_clock
@@ -24,7 +24,6 @@ from sinks import queries
 
 KEYS_SHOWN = 20
 UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-MOST_SILENCED_MS = 28 * DAY_MS
 
 Alarm = Annotated[str, Parameter(help="its id as `barometer alarms list` shows it, or the first letters of it")]
 RuleName = Annotated[str, Parameter(help="name of a rule of the catalogue, such as satisfaction_drop")]

@@ -36,6 +36,8 @@ def configure(process: str, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for ours in OURS:
         logging.getLogger(ours).setLevel(LEVELS[level])
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of each tenth of a second of somebody's CPU
+    logging.getLogger("kafka.net.selector").setLevel(
+        logging.ERROR
+    )  # it warns of each tenth of a second of somebody's CPU
     for talkative in TALKATIVE:
         logging.getLogger(talkative).setLevel(logging.WARNING)

@@ -281,23 +281,15 @@ def _ends_with(settings: Settings, known: Catalogue) -> threading.Event:
 
 
 def migrate(settings: Settings, *, tell: Tell) -> None:
-    """Bring the store up to date."""
+    """Bring the store up to date, with the views of the newest declared catalogue; without Kafka, of the settings' one."""
     from sinks.migrate import migrate as bring_up_to_date
 
-    bring_up_to_date(settings, tell)
+    shown = catalogue_file(settings)
     if settings.kafka_bootstrap:
-        _show_newest(settings, tell)
+        from deploy.declarations import declared_in
 
-
-def _show_newest(settings: Settings, tell: Tell) -> None:
-    """Make the views of the newest declared catalogue, where that is not the one of the settings."""
-    from deploy.applying import show_in_store
-    from deploy.declarations import declared_in
-
-    own = catalogue_file(settings)
-    newest = as_settings_say(declared_in(settings), own)
-    if newest.hash != own.hash:
-        tell(f"{show_in_store(settings, newest)} views of the newest declared catalogue, {newest.hash}")
+        shown = as_settings_say(declared_in(settings), shown)
+    bring_up_to_date(settings, tell, shown)
 
 
 def import_file(

@@ -57,8 +57,12 @@ def migrations() -> list[Migration]:
     return sorted(Migration(int(one.name[:4]), one.name, one.read_text("utf-8")) for one in found)
 
 
-def migrate(settings: Settings, progress: Progress = lambda _line: None) -> list[str]:
-    """Bring the database of the settings, and the views of its catalogue, up to date; return the migrations applied.
+def migrate(
+    settings: Settings, progress: Progress = lambda _line: None, catalogue: Catalogue | None = None
+) -> list[str]:
+    """Bring the database of the settings, and the views of a catalogue, up to date; return the migrations applied.
+
+    `catalogue`: None is the one of the settings.
 
     Raises ContractError for an applied migration that has changed, UnavailableError if ClickHouse does not answer.
     """
@@ -68,9 +72,9 @@ def migrate(settings: Settings, progress: Progress = lambda _line: None) -> list
             server.execute(f"CREATE DATABASE IF NOT EXISTS `{database}`")
         with connect(settings) as client:
             applied = apply(client, migrations(), progress)
-            catalogue = load(settings.catalogue, pane_ms=settings.pane_ms)
-            copy_catalogue(client, catalogue)
-            made = make_views(client, catalogue)
+            shown = catalogue or load(settings.catalogue, pane_ms=settings.pane_ms)
+            copy_catalogue(client, shown)
+            made = make_views(client, shown)
     except PASSING as error:
         raise unavailable(error) from error
     progress(f"{database}: {len(made)} views of the catalogue's metrics")

@@ -5,7 +5,6 @@ one slot is being overwritten or compacted, the other still holds a whole snapsh
 """
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -81,11 +80,3 @@ class Shelf:
         state = b"".join(part["state"] for part in whole)
         snapshot = Snapshot(state=state, **{name: first[name] for name in _PLAIN})
         return snapshot if snapshot.snapshot_id == first["snapshot_id"] else None
-
-
-def newest_of(records: Iterable[tuple[bytes, bytes | None]]) -> tuple[Snapshot, int] | None:
-    """Return the newest complete snapshot among records in log order, and its slot."""
-    shelf = Shelf()
-    for key, value in records:
-        shelf.put(key, value)
-    return shelf.newest()

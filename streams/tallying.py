@@ -20,7 +20,7 @@ from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
 from schemas.declared import Catalogues
 from schemas.killpoint import KillPoints
-from schemas.outputs import DecisionKind, decision_to_record, output_to_record
+from schemas.outputs import AlarmState, DecisionKind, decision_to_record, output_to_record
 from schemas.readiness import Readiness
 from schemas.repeats import RepeatFilter
 from schemas.settings import Settings
@@ -88,6 +88,9 @@ class TallyStage:
         self._catalogues = await CatalogueLog.open(self._settings.kafka_bootstrap, self._prefix)
         declared = await self._catalogues.look(to_end=True) or Catalogues()
         self._in_force.learn(declared)
+        for rule in immediate_rules(self._in_force.at(self._clock())).values():
+            # shown before its first step, which Prometheus would not see else
+            self._telemetry.count("alarm_transitions_total", 0, rule=rule.name, state=AlarmState.OPEN)
         await check_log(self._settings, found, self._catalogue, declared)
         self._ids = {name: one.topic_id for name, one in found.items()}
         self._producer = AIOKafkaProducer(

@@ -57,6 +57,7 @@ class Notifier:
         """Tell until `stop`. Any exception means: this process must end; nothing was committed that was not told."""
         work = self._work
         work.readiness.fail(work.check, "starts")
+        work.count("refused", 0)
         try:
             while not self._lease.take():
                 work.readiness.fail(work.check, "stands by: another process of this data folder tells")

@@ -51,6 +51,6 @@ class Work:
         """Return the name of this receiver's readiness."""
         return f"notify {self.receiver.name}"
 
-    def count(self, outcome: str) -> None:
-        """Count one attempt."""
-        self.telemetry.count("notifications_total", receiver=self.receiver.name, outcome=outcome)
+    def count(self, outcome: str, times: int = 1) -> None:
+        """Count one attempt; 0 times: show the series, so that Prometheus sees its first step."""
+        self.telemetry.count("notifications_total", times, receiver=self.receiver.name, outcome=outcome)

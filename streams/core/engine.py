@@ -10,7 +10,7 @@ import msgspec
 from schemas.blocks import Cells
 from schemas.catalogue import Catalogue
 from schemas.errors import ContractError
-from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Reading
+from schemas.outputs import AlarmTransition, Decision, Output, Reading
 from schemas.rules import IMMEDIATE, Rule, RuleKind
 from streams.core.commands import Commands
 from streams.core.counted import Counted, counted
@@ -178,11 +178,6 @@ class Engine:
     def ignored(self) -> dict[str, int]:
         """Return kind of decision -> how many changed nothing: they named no open alarm, rule, key or definition."""
         return dict(sorted(self._commands.ignored.items()))
-
-    @property
-    def unknown_resolves(self) -> int:
-        """Return how many resolve commands named no open alarm."""
-        return self._commands.ignored[DecisionKind.RESOLVE]
 
     def advance(self, pane: int, cells: Cells) -> list[Output]:
         """Judge all panes up to `pane`, the last with `cells`, those between quiet; readings of a pane precede its alarms.

@@ -80,6 +80,7 @@ def test_config_show_masks_secrets() -> None:
     assert {"setting": "BAROMETER_WRITE_KEYS", "value": "***"} in json.loads(answer.stdout)
 
 
+@pytest.mark.long
 def test_generated_events_pass_the_backtest(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     assert 0 == barometer("demo", "--generate", str(path), "--seed", "3").returncode

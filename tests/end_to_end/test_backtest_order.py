@@ -61,6 +61,7 @@ def by_partition(events: list[dict[str, Any]], rng: Random) -> list[dict[str, An
     return out
 
 
+@pytest.mark.long
 def test_partitions_interleaved_otherwise_and_every_record_twice_give_the_same(
     month: RealTime, events: list[dict[str, Any]]
 ) -> None:

@@ -26,7 +26,7 @@ def with_rule(**changes: object) -> Catalogue:
 
 
 FIXED = with_rule(baseline=BaselineKind.FIXED, p0=0.1)
-LEARNED = load()
+LEARNED = with_rule(p1=(0.25,))
 
 
 def engine_of(catalogue: Catalogue) -> Engine:
@@ -253,7 +253,7 @@ def test_a_dispute_is_adopted_once_silently_and_resolved_by_command_only() -> No
 def test_resolving_what_is_not_open_is_ignored_and_counted() -> None:
     engine = engine_of(LEARNED)
     assert engine.decide(decision(DecisionKind.RESOLVE, alarm_id="nobody")) == []
-    assert engine.unknown_resolves == 1
+    assert engine.ignored == {DecisionKind.RESOLVE: 1}
 
 
 def test_a_rule_that_leaves_no_room_arms_nobody() -> None:

@@ -99,6 +99,7 @@ def test_a_second_judge_fences_the_first(installation: Any, log_maker: Maker) ->
     agree(installation)
 
 
+@pytest.mark.long
 def test_what_does_not_fit_the_log_is_refused_with_the_remedy(installation: Any, log_maker: Maker) -> None:
     """A changed catalogue, other steps, a truncated log, a log created anew: each stops the judge, and it has changed nothing."""
     judge = installation.start()

@@ -10,7 +10,7 @@ from schemas.clock import system_clock
 from schemas.codec import Kind, decode_as
 from schemas.outputs import immediate_alarm_id
 from schemas.rules import RuleKind
-from schemas.topics import IMMEDIATE
+from schemas.topics import IMMEDIATE, SOURCES
 from tests.producers.conftest import KEY, PSEUDONYM_KEY, serve
 
 CARDS = [
@@ -28,9 +28,12 @@ def test_a_card_that_threatens_with_the_law_raises_its_alarm_at_once_and_one_tha
         headers = {"Authorization": f"Bearer {KEY}"}
         httpx.post(f"{gateway.url}/v1/feedback", json=given, headers=headers).raise_for_status()
     sent = system_clock()
-    installation.wait(
-        lambda: all(meaning["to"] > sent for _, meaning in installation.positions().values()), "both cards counted"
-    )
+
+    def counted() -> bool:
+        reached = [meaning["to"] for _, meaning in installation.positions().values()]
+        return len(reached) == sum(topic.partitions for topic in SOURCES) and min(reached) > sent
+
+    installation.wait(counted, "both cards counted")
     (record,) = installation.records(IMMEDIATE.name)
     alarm = decode_as(Kind.TRANSITION, record.value)
     assert record.key == immediate_alarm_id(RuleKind.LEGAL_THREAT, CARDS[0]["id"]).encode()

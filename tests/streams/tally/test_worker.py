@@ -114,6 +114,7 @@ def test_killed_in_mid_load_and_restarted_it_gives_the_blocks_of_a_clean_pass(in
     assert blocks_in_log > len(taken), "no block was published twice: nothing was killed between block and commit"
 
 
+@pytest.mark.long
 def test_two_workers_share_the_partitions_and_one_ends_in_five_seconds_so_that_the_other_takes_over(
     installation, event_maker
 ):

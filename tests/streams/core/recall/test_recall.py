@@ -99,7 +99,7 @@ def test_runs_of_panes_follow_each_other_and_only_single_panes_have_cells(seed):
         assert block.from_pane == block.to_pane or block.cells == EMPTY
 
 
-@pytest.mark.parametrize("many", [0, 1 << 20])
+@pytest.mark.parametrize("many", [0, pytest.param(1 << 20, marks=pytest.mark.long)])
 def test_blocks_do_not_depend_on_when_what_is_old_is_forgotten(monkeypatch, many):
     told = {"subject": "ann", "conversation_ref": "x"}
     logs = [log_of(seed, size=300, **(told if seed == 2 else {})) for seed in range(3)]
