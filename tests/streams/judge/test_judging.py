@@ -34,7 +34,7 @@ def test_a_judge_killed_at_any_moment_says_everything_once(installation: Any, lo
     fast = {"snapshot_every_s": 0.3}
     entries = log_maker(installation.body, installation.catalogue, panes=60, seed=1)
     cut = len(entries) // 3
-    judge = installation.start(kill_point="judge.before_commit:8", **fast)
+    judge = installation.start(kill_point="judge.before_commit:4", **fast)
     installation.wait(lambda offset: offset > 0, judge)
     installation.append(entries[:cut], pause_s=0.02, every=10)
     assert judge.wait(60) == -signal.SIGKILL, installation.said(judge)
