@@ -200,7 +200,6 @@ def test_kill_9_of_clickhouse_is_repaired_and_loses_nothing(own_engines: Engines
     until(answers, 20, "the row is back")
 
 
-@pytest.mark.long
 def test_sigterm_ends_both_engines_within_ten_seconds_and_the_data_is_there_at_the_next_start(
     own_engines: EnginesProcess,
 ) -> None:
