@@ -4,15 +4,12 @@ import asyncio
 import socket
 from datetime import UTC, datetime
 
-from aiokafka import TopicPartition
-
-from schemas.codec import Kind, decode_as
 from schemas.declared import Catalogues
 from schemas.errors import ContractError, UnavailableError
-from schemas.outputs import Decision, decision_from_record
+from schemas.outputs import Decision
 from schemas.settings import Settings
 from schemas.topics import CATALOGUES
-from streams.ranges import open_partition
+from streams.catalogues import read_declarations
 from streams.topic_ids import find_topics
 
 CONNECT_TIMEOUT_S = 3.0
@@ -30,7 +27,7 @@ def declarations(settings: Settings) -> list[Decision]:
         find_topics(settings.kafka_bootstrap, [name])
     except ContractError:  # an installation that has never been started, or one from before catalogues were declared
         return []
-    return asyncio.run(_read(settings, TopicPartition(name, 0)))
+    return asyncio.run(read_declarations(settings.kafka_bootstrap, settings.topic_prefix))
 
 
 def declared_in(settings: Settings) -> Catalogues:
@@ -51,13 +48,3 @@ def _answers(server: str) -> bool:
             return True
     except (OSError, ValueError):
         return False
-
-
-async def _read(settings: Settings, partition: TopicPartition) -> list[Decision]:
-    found: dict[str, Decision] = {}
-    async with open_partition(settings.kafka_bootstrap, partition) as reader:
-        async for records in reader.read(reader.first, reader.end):
-            for record in records:
-                decision = decision_from_record(decode_as(Kind.DECISION, record.value))
-                found[decision.decision_id] = decision
-    return sorted(found.values(), key=lambda one: one.from_pane or 0)

@@ -19,11 +19,19 @@ POLL_MS = 500
 
 async def read_catalogues(bootstrap: str, prefix: str) -> Catalogues:
     """Return the declared catalogues. Raises UnavailableError, and ContractError for one that this version cannot read."""
-    found: list[Decision] = []
+    return Catalogues.of(await read_declarations(bootstrap, prefix))
+
+
+async def read_declarations(bootstrap: str, prefix: str) -> list[Decision]:
+    """Return the decisions that declare them, each once, by the pane from which they count. Raises UnavailableError."""
+    found: dict[str, Decision] = {}
     async with open_partition(bootstrap, TopicPartition(prefix + CATALOGUES.name, 0)) as reader:
         async for records in reader.read(reader.first, reader.end):
-            found += [decision_from_record(decode_as(Kind.DECISION, one.value)) for one in records if one.value]
-    return Catalogues.of(found)
+            for record in records:
+                if record.value:
+                    decision = decision_from_record(decode_as(Kind.DECISION, record.value))
+                    found[decision.decision_id] = decision
+    return sorted(found.values(), key=lambda one: one.from_pane or 0)
 
 
 class CatalogueLog:
