@@ -8,6 +8,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from schemas.broker import reaching
 from schemas.codec import Kind, decode_as
 from schemas.errors import UnavailableError, UndecodableError
 from schemas.outputs import AlarmTransition
@@ -27,7 +28,7 @@ def follow(settings: Settings, *, ready: Callable[[], None], go_on: Callable[[],
     told: OrderedDict[str, None] = OrderedDict()
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+            **reaching(settings.kafka_bootstrap), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="none",
         )  # fmt: skip
         try:

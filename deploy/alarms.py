@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from deploy.positions import Position, Positions
 from schemas.arrival import sent_header
+from schemas.broker import reaching
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
 from schemas.errors import UnavailableError, UsageError
@@ -130,7 +131,7 @@ def decide(
 def write(settings: Settings, decision: Decision) -> int:
     """Append a decision to the tallies log and return its offset; once, however often it is sent. Raises UnavailableError."""
     try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True)
+        producer = KafkaProducer(**reaching(settings.kafka_bootstrap), acks="all", enable_idempotence=True)
         try:
             sent = producer.send(
                 settings.topic_prefix + TALLIES.name,

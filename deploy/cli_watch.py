@@ -118,7 +118,7 @@ def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = 
 def apply(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Create the topics that are missing. Safe to repeat. Example: `barometer topics apply`"""
     settings = located(data_dir)
-    states = topic_commands.apply(settings.kafka_bootstrap, settings.topic_prefix)
+    states = topic_commands.apply(settings.kafka_bootstrap, settings.topic_prefix, replicas=settings.kafka_replication)
     _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
     return 0
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from datetime import UTC, datetime
 
+from schemas.broker import broker_of
 from schemas.declared import Catalogues
 from schemas.errors import ContractError, UnavailableError
 from schemas.outputs import Decision
@@ -21,8 +22,8 @@ def declarations(settings: Settings) -> list[Decision]:
     Not to be called from within an event loop. Raises UnavailableError.
     """
     name = settings.topic_prefix + CATALOGUES.name
-    if not any(_answers(one) for one in settings.kafka_bootstrap.split(",")):
-        raise UnavailableError("kafka_unavailable", f"no broker answers at {settings.kafka_bootstrap}")
+    if not any(_answers(one) for one in broker_of(settings.kafka_bootstrap).servers):
+        raise UnavailableError("kafka_unavailable", f"no broker answers at {broker_of(settings.kafka_bootstrap)}")
     try:
         find_topics(settings.kafka_bootstrap, [name])
     except ContractError:  # an installation that has never been started, or one from before catalogues were declared

@@ -86,7 +86,9 @@ class Stack:
         """Start everything and return when all of it is ready. The caller calls `stop`, also after a failure."""
         self._start_engines()
         self._take_keys()
-        states = topics.apply(self.settings.kafka_bootstrap, self.settings.topic_prefix)
+        states = topics.apply(
+            self.settings.kafka_bootstrap, self.settings.topic_prefix, replicas=self.settings.kafka_replication
+        )
         self._tell(f"{sum(state.created for state in states)} topics created, {len(states)} in all")
         wiring.migrate(self.settings, tell=self._tell)
         self._start_processes()

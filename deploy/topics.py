@@ -6,6 +6,7 @@ from typing import Any
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from schemas.broker import broker_of, reaching
 from schemas.errors import ContractError, UnavailableError
 from schemas.topics import TOPICS, Topic
 
@@ -34,19 +35,24 @@ def configuration(topic: Topic) -> dict[str, str]:
     return out
 
 
+def _in_sync(replicas: int) -> dict[str, str]:
+    """Return how many replicas must hold a record before it is acknowledged: with three, any one may be lost."""
+    return {"min.insync.replicas": str(max(1, replicas - 1)), "unclean.leader.election.enable": "false"}
+
+
 def connect(bootstrap: str) -> KafkaAdminClient:
     """Return an admin client. Raises UnavailableError if no broker answers."""
     try:
-        return KafkaAdminClient(bootstrap_servers=bootstrap, client_id="barometer-topics")
+        return KafkaAdminClient(**reaching(bootstrap), client_id="barometer-topics")
     except KafkaError as error:
         raise UnavailableError(
             "kafka_unavailable",
-            f"no broker at {bootstrap}: {error}",
+            f"no broker at {broker_of(bootstrap)}: {error}",
             "start Kafka or mend BAROMETER_KAFKA_BOOTSTRAP",
         ) from error
 
 
-def apply(bootstrap: str, prefix: str, *, replication_factor: int = 1) -> list[TopicState]:
+def apply(bootstrap: str, prefix: str, *, replicas: int = 1) -> list[TopicState]:
     """Create the topics that are missing and return all of them; safe to repeat.
 
     Raises ContractError where a topic stands with other partitions or another timestamp type: neither may ever change.
@@ -58,8 +64,8 @@ def apply(bootstrap: str, prefix: str, *, replication_factor: int = 1) -> list[T
             wanted = NewTopic(
                 name=prefix + topic.name,
                 num_partitions=topic.partitions,
-                replication_factor=replication_factor,
-                topic_configs=configuration(topic),
+                replication_factor=replicas,
+                topic_configs=configuration(topic) | _in_sync(replicas),
             )
             try:
                 admin.create_topics([wanted])

@@ -16,6 +16,7 @@ from kafka import KafkaProducer
 from producers.gateway import Gateway, Server, build_app
 from producers.publisher import Publisher, Record
 from schemas.arrival import sent_header
+from schemas.broker import reaching
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock
 from schemas.errors import UnavailableError
@@ -154,7 +155,7 @@ def _gateway_round(url: str, key: str, bodies: list[bytes]) -> float:
 
 def _bare_round(settings: Settings, records: list[Record], clock: Clock) -> float:
     producer = KafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5,
+        **reaching(settings.kafka_bootstrap), acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5,
         batch_size=256 * 1024, allow_auto_create_topics=False,
     )  # fmt: skip
     try:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from schemas.broker import broker_of, shown_broker
 from schemas.errors import SettingsError
 
 PREFIX = "BAROMETER_"
@@ -37,7 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: str = ""
     """Path of the metric catalogue; empty: the packaged one."""
     kafka_bootstrap: str = ""
-    """host:port of an existing Kafka; empty: start the local engine."""
+    """host:port,... of an existing Kafka, or sasl_ssl://user:password@host:port,...; empty: start the local engine."""
+    kafka_replication: int = 1
+    """Replicas of each topic that `topics apply` makes; 3 for a Kafka that must outlive a broker."""
     topic_prefix: str = ""
     """Put before every topic, group and transactional id; for several installations on one Kafka."""
     clickhouse_url: str = ""
@@ -150,6 +153,9 @@ def check(settings: Settings) -> Settings:
         )  # fmt: skip
     if settings.pseudonym_key and len(settings.pseudonym_key) < 16:
         raise SettingsError("bad_setting", "pseudonym_key is shorter than 16 characters")
+    broker_of(settings.kafka_bootstrap)
+    if settings.kafka_replication < 1:
+        raise SettingsError("bad_setting", f"kafka_replication {settings.kafka_replication} is no number of replicas")
     keys_of(settings)
     _check_console(settings)
     _check_notified(settings)
@@ -227,9 +233,10 @@ def keys_of(settings: Settings) -> dict[str, str]:
 
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings for people: secrets masked."""
-    return {
+    masked = {
         name: "***" if name in SECRETS and value else value for name, value in msgspec.to_builtins(settings).items()
     }
+    return masked | {"kafka_bootstrap": shown_broker(settings.kafka_bootstrap)}
 
 
 def to_environ(settings: Settings) -> dict[str, str]:

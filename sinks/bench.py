@@ -14,6 +14,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from schemas.arrival import sent_header
+from schemas.broker import reaching
 from schemas.bulk import decode_events
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
@@ -87,7 +88,7 @@ def _place(settings: Settings) -> Iterator[Settings]:
         settings, topic_prefix=f"{name}.", clickhouse_database=name, sink_batch_rows=BATCH, kill_point="",
         clickhouse_url=urlunsplit(urlsplit(settings.clickhouse_url)._replace(path="")),
     )  # fmt: skip
-    admin = KafkaAdminClient(bootstrap_servers=own.kafka_bootstrap)
+    admin = KafkaAdminClient(**reaching(own.kafka_bootstrap))
     topics = [own.topic_prefix + topic.name for topic in EVENT_TOPICS]
     try:
         admin.create_topics([
@@ -108,9 +109,7 @@ def _place(settings: Settings) -> Iterator[Settings]:
 
 def _publish(settings: Settings, values: Sequence[bytes], clock: Clock) -> None:
     topic = LIVE[Channel.CARD]
-    producer = KafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=20, compression_type="lz4"
-    )
+    producer = KafkaProducer(**reaching(settings.kafka_bootstrap), acks="all", linger_ms=20, compression_type="lz4")
     for i, value in enumerate(values):
         producer.send(
             settings.topic_prefix + topic.name, value=value, key=b"k", partition=i % topic.partitions,

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError as AdminError
 
+from schemas.broker import broker_of, reaching
 from schemas.errors import ContractError, UnavailableError
 
 POLL_MS = 200
@@ -41,13 +42,13 @@ def describe(bootstrap: str, names: Iterable[str]) -> dict[str, Found]:
     """
     wanted = sorted(names)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = KafkaAdminClient(**reaching(bootstrap))
         try:
             described = admin.describe_topics(wanted)
         finally:
             admin.close()
     except AdminError as error:
-        raise UnavailableError("kafka_unavailable", f"{bootstrap}: {error}") from error
+        raise UnavailableError("kafka_unavailable", f"{broker_of(bootstrap)}: {error}") from error
     found = {
         one["name"]: Found(str(one["topic_id"]), len(one["partitions"])) for one in described if one["error_code"] == 0
     }
@@ -66,11 +67,11 @@ class Positions:
     @classmethod
     async def open(cls, bootstrap: str) -> Self:
         """Connect. Raises UnavailableError."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(**reaching(bootstrap))
         try:
             await admin.start()
         except KafkaError as error:
-            raise UnavailableError("kafka_unavailable", f"{bootstrap}: {error!r}") from error
+            raise UnavailableError("kafka_unavailable", f"{broker_of(bootstrap)}: {error!r}") from error
         return cls(admin)
 
     async def of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed]:
@@ -102,7 +103,7 @@ async def committed_of(
 async def open_reader(bootstrap: str) -> AIOKafkaConsumer:
     """Return a consumer without a group that reads committed records and never moves by itself. Raises UnavailableError."""
     reader = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **reaching(bootstrap),
         isolation_level="read_committed",
         auto_offset_reset="none",
         enable_auto_commit=False,
@@ -111,7 +112,7 @@ async def open_reader(bootstrap: str) -> AIOKafkaConsumer:
     try:
         await reader.start()
     except KafkaError as error:
-        raise UnavailableError("kafka_unavailable", f"{bootstrap}: {error!r}") from error
+        raise UnavailableError("kafka_unavailable", f"{broker_of(bootstrap)}: {error!r}") from error
     await asyncio.sleep(
         0
     )  # a consumer that is stopped before its tasks have begun raises CancelledError (aiokafka 0.14)

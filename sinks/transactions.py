@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from schemas.broker import reaching
 from schemas.errors import ContractError, UnavailableError
 
 TIMEOUT_MS = 10_000
@@ -59,7 +60,7 @@ class Transactions:
         `who`: what an error calls this process (gate, recount); `request_bytes`: above the largest record.
         """
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, client_id=transactional_id, transactional_id=transactional_id, acks="all",
+            **reaching(bootstrap), client_id=transactional_id, transactional_id=transactional_id, acks="all",
             transaction_timeout_ms=timeout_ms, compression_type="lz4", max_batch_size=BATCH_BYTES,
             max_request_size=request_bytes,
         )  # fmt: skip

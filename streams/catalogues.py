@@ -5,6 +5,7 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.broker import reaching
 from schemas.catalogue import Catalogue
 from schemas.codec import Kind, decode_as
 from schemas.declared import Catalogues, Declared, as_settings_say, declared
@@ -46,7 +47,7 @@ class CatalogueLog:
         """Connect, without a consumer group. Raises UnavailableError."""
         partition = TopicPartition(prefix + CATALOGUES.name, 0)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **reaching(bootstrap),
             isolation_level="read_committed",
             auto_offset_reset="none",
             enable_auto_commit=False,

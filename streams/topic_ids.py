@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from schemas.broker import broker_of, reaching
 from schemas.errors import ContractError, UnavailableError
 
 
@@ -23,13 +24,13 @@ def find_topics(bootstrap: str, names: Iterable[str]) -> dict[str, Found]:
     """
     wanted = list(names)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = KafkaAdminClient(**reaching(bootstrap))
         try:
             described = admin.describe_topics(wanted)
         finally:
             admin.close()
     except KafkaError as error:
-        raise UnavailableError("kafka_unavailable", f"{bootstrap}: {error}") from error
+        raise UnavailableError("kafka_unavailable", f"{broker_of(bootstrap)}: {error}") from error
     found = {
         topic["name"]: Found(topic["topic_id"], len(topic["partitions"]))
         for topic in described

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from schemas.broker import reaching
 from schemas.errors import ContractError, UnavailableError
 
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -76,7 +77,7 @@ class Transactions:
     async def open(cls, bootstrap: str, transactional_id: str) -> Self:
         """Fence older owners of the id and return the new one. Raises UnavailableError."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **reaching(bootstrap),
             client_id=transactional_id,
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
