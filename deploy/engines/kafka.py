@@ -71,17 +71,20 @@ def kafka_child(
     heap: str,
     env: Mapping[str, str],
     class_flags: Sequence[str] | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> ChildSpec:
     """Write the broker's configuration into `folder`, format its storage the first time, and say how to run it.
 
     `class_flags` tell Java where to find prepared classes; without them it is the archive that `make setup` left.
+    `properties` come last and so count instead of the ones written here.
 
     Raises:
         EngineError: the jars are missing (`make setup`) or the storage cannot be formatted.
     """
-    properties = folder / "server.properties"
+    written = folder / "server.properties"
     storage = folder / "log"
-    properties.write_text(PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, logs=storage))
+    own = PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, logs=storage)
+    written.write_text(own + "".join(f"{name}={value}\n" for name, value in (properties or {}).items()))
     logging = folder / "log4j2.xml"
     logging.write_text(LOG4J.format(file=logs / "kafka.log", level="WARN"))
     java = [
@@ -97,10 +100,10 @@ def kafka_child(
     # A JAVA_TOOL_OPTIONS or KAFKA_OPTS of the caller's shell is meant for another Java.
     clean = {name: value for name, value in env.items() if not name.startswith(("JAVA_", "JDK_", "KAFKA_", "_JAVA_"))}
     if not (storage / "meta.properties").exists():
-        _format(java, properties, clean)
+        _format(java, written, clean)
     return ChildSpec(
         name="kafka",
-        argv=[*java, "kafka.Kafka", str(properties)],
+        argv=[*java, "kafka.Kafka", str(written)],
         env=clean,
         log=logs / "kafka.out",
         ready=lambda: still_missing(port),
