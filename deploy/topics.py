@@ -10,6 +10,8 @@ from schemas.broker import broker_of, reaching
 from schemas.errors import ContractError, UnavailableError
 from schemas.topics import TOPICS, Topic
 
+BOOTSTRAP_TIMEOUT_MS = 15_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
@@ -43,12 +45,14 @@ def _in_sync(replicas: int) -> dict[str, str]:
 def connect(bootstrap: str) -> KafkaAdminClient:
     """Return an admin client. Raises UnavailableError if no broker answers."""
     try:
-        return KafkaAdminClient(**reaching(bootstrap), client_id="barometer-topics")
+        return KafkaAdminClient(
+            **reaching(bootstrap), client_id="barometer-topics", bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS
+        )
     except KafkaError as error:
         raise UnavailableError(
             "kafka_unavailable",
             f"no broker at {broker_of(bootstrap)}: {error}",
-            "start Kafka or mend BAROMETER_KAFKA_BOOTSTRAP",
+            broker_of(bootstrap).remedy,
         ) from error
 
 

@@ -35,6 +35,13 @@ class Broker:
         return ",".join(self.servers)
 
     @property
+    def remedy(self) -> str:
+        """Return what to look at when it does not answer: to a client, a refusal looks like silence."""
+        if self.protocol == "PLAINTEXT":
+            return "start Kafka or mend BAROMETER_KAFKA_BOOTSTRAP"
+        return "start Kafka, or mend protocol, user, password or ca in BAROMETER_KAFKA_BOOTSTRAP; its log says what it refused"
+
+    @property
     def encrypted(self) -> bool:
         """Return whether what is said on the way can be read by nobody else."""
         return self.protocol.endswith("SSL")

@@ -134,6 +134,7 @@ def test_who_is_unknown_or_cannot_trust_is_told_so_and_gets_nothing(
     with pytest.raises(UnavailableError) as told:
         topics.apply(reached, f"{uuid.uuid4().hex}.")
     assert where in str(told.value)
+    assert "password or ca" in str(told.value)
     assert PASSWORD not in str(told.value) and "p%40ss" not in str(told.value)
 
 
