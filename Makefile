@@ -20,7 +20,7 @@ SIMULATE ?=
 WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 4 ? 4 : n )))
 FAULTS ?=
 
-.PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-long test-clients test-ops lock clean
+.PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-long test-clients test-ops lock clean audit-packages
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -95,6 +95,9 @@ test-clients: setup ## Suites with third parties' clients (npm); none yet
 
 test-ops: ## Suites with Debian's tools: the rules of Prometheus (promtool)
 	deploy/monitoring/check
+
+audit-packages: setup ## Ask PyPI's advisories about every locked package
+	@.ci/audit-packages
 
 lock: setup ## Resolve anew and write requirements.txt and the list of jars
 	CUSTOM_COMPILE_COMMAND="make lock" env -u PIP_FIND_LINKS $(BIN)/pip-compile --generate-hashes --extra engines --extra dev --strip-extras --allow-unsafe \
