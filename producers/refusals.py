@@ -39,7 +39,7 @@ def json_answer(status: int, body: object, headers: Mapping[str, str] | None = N
     return Response(
         msgspec.json.encode(body),
         status,
-        {"Cache-Control": "no-store", **(headers or {})},
+        {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
         media_type="application/json",
     )
 

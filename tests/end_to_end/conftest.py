@@ -29,7 +29,7 @@ def stack(engines: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Itera
         gateway_port=28_080,
         pane_ms=1_000,
         provisional_step_ms=10_000,
-        log_level="warning",
+        log_level="debug",  # the most that can be said, for whoever looks for secrets in it
     )
     running = Stack(settings, environ=os.environ)
     try:
