@@ -50,6 +50,12 @@ from streams.runs import runs_of
 EVENTS, QUICK_EVENTS = 200_000, 20_000
 EVENTS_PER_S = 1_000
 PANE_MS = 10_000
+WARM_PANES = 2
+"""Panes that stage 2 judges before its clock starts: the first keys, and the renewal that arms the rules."""
+LEAST_JUDGED = 60_000
+"""Events of the shortest log that leaves stage 2 some panes to measure: the last one is never closed."""
+ROUNDS = 20
+"""Judges that take the same log, one after the other; the fastest counts, since a round is over in a few hundredths of a second."""
 START_MS = 1_772_409_600_000
 """2026-03-02 00:00 UTC."""
 FIXED_BAD_SHARE = 0.6
@@ -78,10 +84,28 @@ def records_of(events: int, catalogue: Catalogue) -> list[ConsumerRecord[bytes, 
 
 
 def bench_judge(records: Sequence[ConsumerRecord[bytes, bytes]], catalogue: Catalogue) -> Row:
-    """Return what stage 2 takes per CPU-second: events, and cells as they come in blocks."""
+    """Return what stage 2 takes per CPU-second in the fastest round: events, and cells as they come in blocks.
+
+    Wants LEAST_JUDGED records or more.
+    """
     tally = PartitionTally("bench", "bench", 0, catalogue, PANE_MS, True, RepeatFilter(1 << 40), TallyState())  # noqa: FBT003 - live
-    blocks: list[Block] = tally.feed(runs_of({0: records})[0])
     watched = _against_fixed_baselines(catalogue)
+    blocks = [
+        msgspec.structs.replace(block, catalogue_hash=watched.hash) for block in tally.feed(runs_of({0: records})[0])
+    ]
+    rounds = [_judged(blocks, watched) for _ in range(ROUNDS)]
+    spent_s, outputs = min(rounds)
+    cells = sum(len(block.cells) for block in blocks[WARM_PANES:])
+    events = sum(block.events for block in blocks[WARM_PANES:])
+    return {
+        "what": "stage 2: blocks in, readings and alarms out",
+        "per_cpu_s": events / spent_s,
+        "note": f"{cells / spent_s:,.0f} cell rows a CPU-second; {outputs} outputs of {events} events; fastest of {ROUNDS} rounds",
+    }
+
+
+def _judged(blocks: Sequence[Block], watched: Catalogue) -> tuple[float, int]:
+    """Return the CPU-seconds that a new judge spends on the blocks after the warm ones, and how many outputs it gives."""
     judge = Judge(watched, pane_ms=PANE_MS, provisional_step_ms=60_000, armed=True)
     judge.feed(
         Decision(
@@ -89,21 +113,13 @@ def bench_judge(records: Sequence[ConsumerRecord[bytes, bytes]], catalogue: Cata
             body={"sources": [["bench", "bench", 0]], "pane_ms": PANE_MS, "catalogue_hash": watched.hash},
         )
     )  # fmt: skip
-    blocks = [msgspec.structs.replace(block, catalogue_hash=watched.hash) for block in blocks]
-    for block in blocks[:2]:
+    for block in blocks[:WARM_PANES]:
         judge.feed(block)
     judge.feed(Decision(decision_id="renew", kind=DecisionKind.RENEW, author="bench", made_at=0))
-    blocks = blocks[2:]
+    gc.collect()  # what earlier rounds left is not this one's
     began = time.process_time()
-    outputs = sum(len(judge.feed(block)) for block in blocks)
-    spent_s = time.process_time() - began
-    cells = sum(len(block.cells) for block in blocks)
-    events = sum(block.events for block in blocks)
-    return {
-        "what": "stage 2: blocks in, readings and alarms out",
-        "per_cpu_s": events / spent_s,
-        "note": f"{cells / spent_s:,.0f} cell rows a CPU-second; {outputs} outputs of {events} events",
-    }
+    outputs = sum(len(judge.feed(block)) for block in blocks[WARM_PANES:])
+    return time.process_time() - began, outputs
 
 
 def _against_fixed_baselines(catalogue: Catalogue) -> Catalogue:
@@ -151,11 +167,11 @@ def _engines(settings: Settings) -> Iterator[Settings]:
 def measure(settings: Settings, *, events: int) -> Iterator[Row]:
     """Yield a row a stage."""
     catalogue = catalogues.load(settings.catalogue, pane_ms=settings.pane_ms)
-    records = records_of(events, catalogue)
+    records = records_of(max(events, LEAST_JUDGED), catalogue)
     gc.freeze()  # what is measured should not be charged for looking through the input again and again
     yield {
         "what": "stage 1: records in, blocks out",
-        "per_cpu_s": bench_tally(records, catalogue, PANE_MS),
+        "per_cpu_s": bench_tally(records[:events], catalogue, PANE_MS),
         "note": "decode, repeats, counts, encode; one partition, batches of 5,000",
     }
     yield bench_judge(records, catalogue)

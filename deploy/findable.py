@@ -15,7 +15,7 @@ from deploy.backtest import Backtest
 from schemas.catalogue import Catalogue
 from schemas.metrics import Metric
 from schemas.rules import Rule
-from schemas.windows import DAY_MS
+from schemas.windows import DAY_MS, HOUR_MS
 from streams.core.baseline import DayCells
 from streams.core.bins import Bins
 from streams.core.detectors.found_within import (
@@ -30,7 +30,8 @@ from streams.core.detectors.found_within import (
 from streams.core.detectors.likelihood import Bernoulli, Counts
 from streams.core.watching.bad_share import Share
 from streams.core.watching.counts import Flow
-from streams.core.watching.hours import HOURS
+from streams.core.watching.hourly_share import HourlyLevel, HourlyShare
+from streams.core.watching.hours import HOURS, AnswerHours
 from streams.core.watching.registry import KINDS, kind_of
 from streams.core.watching.score import Scores, badness_of
 
@@ -79,10 +80,12 @@ class _Read:
         self._kind = kind_of(rule, metric, self._bins, test.pane_ms)
         self._watches = state["rules"][rule.name]["watches"]
         self._span_days = span_ms / DAY_MS
-        self._cells = DayCells()
+        self._cells, self._hours = DayCells(), AnswerHours()
         for identity, dimension, held in state["ears"]:
             if (identity, dimension) == (metric.identity, rule.reads):
                 self._cells.thaw(held["cells"])
+                if "answers" in held:
+                    self._hours.thaw(held["answers"])
         self._strata = self._cells.strata(test.engine.pane or 0)
         self._counts = cache(self._counted)
 
@@ -105,11 +108,25 @@ class _Read:
         parts = [
             score_part(rate / total, self._badness, self._shape(one.key, name), learned.p0, learned.tilts)
             if isinstance(learned, Scores)
-            else share_part(rate / total, [Bernoulli(learned.p0, p1) for p1 in learned.p1])
+            else share_part(rate / total * part, [Bernoulli(level.p0, p1) for p1 in level.p1])
             for name, learned in sorted(one.baseline.items())
             if (rate := one.per_day[name]) > 0
+            for part, level in self._levels(one.key, name, learned)
         ]
         return mixed_finder(parts, weights, total, one.budget_per_day, pane_ms)
+
+    def _levels(self, key: str, name: str, learned: Any) -> list[tuple[float, Any]]:
+        """Return (its part of the answers, level) of a stratum, or of its hours where they have levels of their own."""
+        if not isinstance(learned, HourlyLevel) or not isinstance(self._kind, HourlyShare):
+            return [(1.0, learned)]
+        held: dict[float, tuple[float, Any]] = {}
+        for day, hours in self._hours.days(*self._series(key, name)).items():
+            for at, (n, _) in enumerate(hours):
+                level = self._kind.at(learned, day // HOUR_MS + at)
+                if n and level is not None:
+                    held[level.p0] = (held.get(level.p0, (0.0, level))[0] + n, level)
+        total = sum([n for n, _ in held.values()])
+        return [(n / total, level) for _, (n, level) in sorted(held.items())] or [(1.0, learned)]
 
     def _per_day(self, key: str, name: str, learned: Any) -> float:
         """Return how many answers come a day to a stratum that detectors may read, or how many events it expects."""

@@ -20,6 +20,8 @@ class DecisionKind(StrEnum):
     REBASE = "rebase"
     CATALOGUE = "catalogue"
     SEEDED = "seeded"
+    EXCLUDE = "exclude"
+    INCLUDE = "include"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +33,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     arm {"rule": str, "definition_hash": str, "backtest": {...}} (implies a renewal of that rule); disarm {"rule": str};
     rebase {"rule": str, "key": str} (the newest days become the baseline); catalogue {"catalogue_hash": str, "catalogue":
     {...}, "replaces": str, "seed": bool} (see schemas/declared.py); seeded {"catalogue_hash": str, "events": int}: all
-    blocks with the past of that catalogue's new series stand before it in the log.
+    blocks with the past of that catalogue's new series stand before it in the log; exclude and include {"topic": str,
+    "topic_id": str, "partition": int, "why": str} (see schemas/exclusion.py; they apply where they stand in the log).
     """
 
     decision_id: str

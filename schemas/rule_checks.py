@@ -25,6 +25,7 @@ WATCHES: Mapping[RuleKind, frozenset[MetricKind]] = {
 """Kinds of metrics that a kind of rule can watch; immediate ones watch events."""
 OF_DAYS = frozenset({RuleKind.DROP, RuleKind.RECOVERY, RuleKind.RISE})
 """Kinds that know good and bad days."""
+_PROFILELESS = frozenset({RuleKind.SCORE, RuleKind.BURN})
 _EXPOSED = frozenset({MetricKind.PART, MetricKind.RATE})
 """Metrics whose exposure comes by other events than the counted ones: what they count are no answers."""
 MOST_DAY_EFFECT = 0.5
@@ -65,6 +66,7 @@ def rule_problems(
         if rule.metric not in unread:
             yield from _watched(rule, path, names, parents=parents)
         yield from _baseline(rule, path, names.get(rule.metric))
+        yield from _profile(rule, path)
         yield from _day_effect(rule, path, names.get(rule.metric))
         yield from _changes(rule, path)
         yield from _budget(rule, path, pane_ms)
@@ -114,6 +116,17 @@ def _baseline(rule: Rule, path: str, metric: Metric | None) -> Iterator[Problem]
     if not 0 <= rule.learn_lag_ms <= REACH_MS - learns:
         yield Problem(f"{path}.learn_lag_ms", f"a lag of {rule.learn_lag_ms} ms leaves no {learns // DAY_MS} days to learn "
                       f"from within the {REACH_MS // DAY_MS} days that the state holds", f"write 0..{REACH_MS - learns}")  # fmt: skip
+
+
+def _profile(rule: Rule, path: str) -> Iterator[Problem]:
+    if rule.profile == "none":
+        return
+    if rule.kind in _PROFILELESS:
+        yield Problem(f"{path}.profile", f"kind {rule.kind} knows no profile",
+                      "take it out, or watch a share of answers or a number of events")  # fmt: skip
+    elif rule.baseline is BaselineKind.FIXED:
+        yield Problem(f"{path}.profile", "a fixed baseline is the same at all hours",
+                      'take profile out, or write baseline = "learned"')  # fmt: skip
 
 
 def _day_effect(rule: Rule, path: str, metric: Metric | None) -> Iterator[Problem]:

@@ -83,6 +83,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     grouping: Literal["grouped", "averaged"] = "grouped"
     """`averaged`: the order-averaged form, sooner where a pane holds many answers."""
     profile: Literal["none", "weekday_hour"] = "none"
+    """Of counts and of shares of answers with a learned baseline: each hour of the week (UTC) against its own level."""
     day_effect: float | Literal["learned"] | None = None
     """Of shares: the correlation of two answers of a day, 0 where days are alike, or `learned` from the days; see `days`."""
     learn_lag_ms: int = 7 * DAY_MS

@@ -10,7 +10,7 @@ from deploy.simulation.twin import known
 from streams.core.detectors.delay import Answers as Delay
 from streams.core.detectors.likelihood import Bernoulli
 
-NOT_YET = "no setting of the product yet"
+LEVELS_KNOWN = "what a profile would be if it knew the levels"
 
 
 def costs(p0: float, p1: float) -> str:
@@ -51,7 +51,7 @@ def profiled(seed: int, size: float) -> list[Cell]:
         ]  # fmt: skip
         parts = answers._replace(stratum=worlds.evening(hour).astype(np.int64))
         out.append(cell(world, "the evening as a stratum of its own", worlds.heard(parts, keys, lived, 2),
-                        known([least, most], [P1, P1], keys), w, lived, note=NOT_YET))  # fmt: skip
+                        known([least, most], [P1, P1], keys), w, lived, note=LEVELS_KNOWN))  # fmt: skip
     return out
 
 

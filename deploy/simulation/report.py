@@ -16,6 +16,7 @@ from deploy.simulation import (
     knowledge,
     null_answers,
     null_counts,
+    null_hours,
     null_strained,
     through_engine,
 )
@@ -28,6 +29,7 @@ Task = Callable[[int, float], list[Any]]
 QUICK: Mapping[str, float] = {
     "independent, 100 a day": 0.4, "independent, 100 a minute": 0.1, "20 keys": 0.42, "mix": 0.4, "campaign": 0.7,
     "learned from 1000": 0.2, "returning": 0.3, "day effects 0.02, 100 a day": 0.28, "dispersion 2": 0.2, "counts by hour": 0.2,
+    "hours evenings four times as bad as days, 1000 a day, 29 days": 1.0,
     "delay 0.1 0.3": 0.05, "delay counts 0.4 10 events a pane": 0.05, "engine null": 0.25, "engine days": 0.4, "engine delay grouped": 0.2,
     "found": 1.0, "coverage": 0.0,
 }  # fmt: skip
@@ -42,6 +44,7 @@ def tasks() -> dict[str, Task]:
     out |= delays_counts.work()
     out |= null_answers.work()
     out |= null_strained.work()
+    out |= null_hours.work()
     out |= days.work()
     out |= null_counts.work()
     out["engine null"] = through_engine.null_world

@@ -28,12 +28,16 @@ def counted(cells: Cells, bins: Mapping[str, Bins]) -> list[Counted]:
             "unknown_metric", f"{error} is not in the catalogue", "run with the catalogue that counted it"
         ) from error
     columns = (cells.series_ix, cells.minute, cells.bin, cells.fresh, cells.count, cells.sum)
+    at = -1
     for ix, minute, bin_, fresh, count, total in zip(*(column.tolist() for column in columns), strict=True):
-        series, of, minutes, fresh_minutes = out[ix]
-        shift = of.shifts.get(bin_)
+        if ix != at:  # rows come by series
+            at = ix
+            series, of, minutes, fresh_minutes = out[ix]
+            shifts, summed = of.shifts, of.summed
+        shift = shifts.get(bin_)
         if shift is None or not -LIMIT < count < LIMIT:
             raise ContractError("bad_cell", f"{series.metric}: {count} at bin {bin_}", REMEDY)
-        packed = (count << shift) + total if of.summed else count << shift
+        packed = (count << shift) + total if summed else count << shift
         minutes[minute] = minutes.get(minute, 0) + packed
         if fresh:
             fresh_minutes[minute] = fresh_minutes.get(minute, 0) + packed

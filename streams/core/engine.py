@@ -17,12 +17,12 @@ from streams.core.counted import Counted, counted
 from streams.core.grid import up
 from streams.core.keys import Keys
 from streams.core.lifecycle import AlarmBook
-from streams.core.readings import SeriesKey, Settlement
+from streams.core.readings import Settlement
 from streams.core.watching.burning import Burning
 from streams.core.watching.families import Families
 from streams.core.watching.kind import Level
-from streams.core.watching.listening import Ear, Heard
-from streams.core.watching.registry import kind_of, wants_hours
+from streams.core.watching.listening import Ear, Heard, parts_of
+from streams.core.watching.registry import ear_of, kind_of
 from streams.core.watching.watcher import By, Surroundings, Watcher
 from streams.core.watching.watching import Watching
 
@@ -102,14 +102,14 @@ class Engine:
         parents = {one.name: one.parent for one in catalogue.touchpoint if one.parent is not None}
         around = Surroundings(self._pane_ms, self._book, Families(parents), tuple(catalogue.exception))
         watched = [rule for rule in catalogue.alarm if rule.kind not in IMMEDIATE]
-        hours = {(rule.metric, rule.reads) for rule in watched if wants_hours(rule, catalogue.named(rule.metric))}
         for rule in sorted(watched, key=lambda one: one.strata != "children"):
             metric = catalogue.named(rule.metric)
             dimension = rule.reads
             bins = self._bins[metric.identity]
             ear = self._ears.get((metric.identity, dimension))
             if ear is None:
-                ear = Ear(bins, hours=(rule.metric, dimension) in hours)
+                listening = [one for one in watched if (one.metric, one.reads) == (rule.metric, dimension)]
+                ear = ear_of(listening, metric, bins)
                 self._ears[metric.identity, dimension] = ear
             one: Watcher = (
                 Burning(rule, metric, ear, around)
@@ -251,6 +251,10 @@ class Engine:
         pane = (before or decision.from_pane or 0) if self.pane is None else self.pane + self._pane_ms
         return list(self._commands.apply(decision, pane))
 
+    def ignore(self, decision: Decision) -> None:
+        """Count a decision that changed nothing."""
+        self._commands.ignored[decision.kind] += 1
+
     # --- state -----------------------------------------------------------------------------------------------------
 
     def freeze(self) -> dict[str, Any]:
@@ -288,7 +292,7 @@ class Engine:
         out._take_over(self.freeze(), staying)
         cold = [
             at for at, ear in sorted(out._ears.items())
-            if self.knows(at[0]) and (at not in self._ears or (ear.hours is not None and self._ears[at].hours is None))
+            if self.knows(at[0]) and (at not in self._ears or not ear.parts <= self._ears[at].parts)
         ]  # fmt: skip
         return Changed(out, ended, cold)
 
@@ -312,6 +316,13 @@ class Engine:
                     "foreign_state", f"state has {name} {state.get(name)}, this process {value}",
                     "run with the settings and catalogue that wrote it, or replay the log from its start",
                 )  # fmt: skip
+        for metric, dimension, held in state["ears"]:
+            ear = self._ears.get((metric, dimension))
+            if ear is not None and not ear.parts <= parts_of(held):
+                raise ContractError(
+                    "foreign_state", f"state has no hours of {metric} by {dimension}, which a rule of this version reads",
+                    "replay the log from its start",
+                )  # fmt: skip
         self._take_over(state, self._rules)
 
     def _take_over(self, state: Mapping[str, Any], rules: Collection[str]) -> None:
@@ -323,7 +334,7 @@ class Engine:
         self._commands.ignored = Counter(dict(state["ignored"]))
         for metric, dimension, held in state["ears"]:
             ear = self._ears.get((metric, dimension))
-            if ear is not None and (ear.hours is None or held["hours"] is not None):
+            if ear is not None and ear.parts <= parts_of(held):
                 ear.thaw(held)
         for name in rules:
             self._rules[name].thaw(state["rules"][name])
@@ -359,15 +370,17 @@ def _pane_of(output: Output) -> int:
     return output.as_of if isinstance(output, Reading) else output.pane
 
 
-def _summed(keyed: list[tuple[Counted, str]]) -> dict[SeriesKey, dict[int, int]]:
-    """Return the counts by series, summed over strata."""
-    out: dict[SeriesKey, dict[int, int]] = {}
+def _summed(keyed: list[tuple[Counted, str]]) -> dict[tuple[str, str, str], Mapping[int, int]]:
+    """Return the counts by series (as in SeriesKey), summed over strata."""
+    out: dict[tuple[str, str, str], Mapping[int, int]] = {}
+    sums: dict[tuple[str, str, str], dict[int, int]] = {}
     for one, key in keyed:
-        series = SeriesKey(one.series.metric, one.series.dimension, key)
-        held = out.get(series)
+        series = (one.series.metric, one.series.dimension, key)
+        if out.setdefault(series, one.minutes) is one.minutes:
+            continue
+        held = sums.get(series)
         if held is None:
-            out[series] = dict(one.minutes)
-        else:
-            for minute, packed in one.minutes.items():
-                held[minute] = held.get(minute, 0) + packed
+            held = out[series] = sums[series] = dict(out[series])
+        for minute, packed in one.minutes.items():
+            held[minute] = held.get(minute, 0) + packed
     return out

@@ -1,7 +1,8 @@
 """The judge: the tallies log in, numbered outputs out. Everything it does is a function of the log's order.
 
-A pane is judged when the blocks of all sources reach it. Of each source it keeps how far its blocks reached: what is at
-or below is a block published again, and skipped; what begins beyond the next pane means lost blocks, and stops.
+A pane is judged when the blocks of all sources that are waited for reach it (see vector.py). Of each source it keeps how far its
+blocks reached: what is at or below is a block published again, and skipped; what begins beyond the next pane means lost
+blocks, and stops.
 """
 
 from collections.abc import Callable, Collection
@@ -14,23 +15,13 @@ from schemas.blocks import EMPTY, Block, Cells, Series, unpack
 from schemas.catalogue import Catalogue
 from schemas.declared import LESSON, SEEDS, declared
 from schemas.errors import ContractError
+from schemas.exclusion import SourceId
 from schemas.outputs import Decision, DecisionKind, Output
 from streams.core.engine import Engine
 from streams.core.grid import up
 from streams.core.merging import merged, parted
+from streams.core.vector import Source, Vector
 from streams.core.watching.watcher import By
-
-SourceId = tuple[str, int]
-"""(topic id, partition)"""
-
-
-class Source(NamedTuple):
-    """A source partition and how far its blocks reach; `to` is None before its first block."""
-
-    topic: str
-    topic_id: str
-    partition: int
-    to: int | None
 
 
 class Awaited(NamedTuple):
@@ -58,11 +49,7 @@ class Judge:
         """Hashes of the catalogues that blocks may be counted with."""
         self._awaited: dict[str, Awaited] = {}
         """Catalogue hash -> what its new series wait for."""
-        self._topics: dict[SourceId, str] = {}
-        self._to: dict[SourceId, int] = {}
-        self._first: dict[SourceId, int] = {}
-        self._reached: int | None = None
-        """The pane that the blocks of all sources reach; None until judging begins."""
+        self._vector = Vector(pane_ms)
         self._cells: dict[int, list[Cells]] = {}
         self._panes: list[int] = []
         self._decisions: list[tuple[int, int, Decision]] = []
@@ -76,14 +63,15 @@ class Judge:
     @property
     def sources(self) -> list[Source]:
         """Return the sources of the log's sources record, in order; empty before it."""
-        return [
-            Source(topic, topic_id, partition, self._to.get((topic_id, partition)))
-            for (topic_id, partition), topic in sorted(self._topics.items(), key=lambda item: (item[1], item[0][1]))
-        ]
+        return self._vector.sources
 
     def slowest(self) -> Source | None:
         """Return the source that holds the judge back, None before the sources record."""
-        return min(self.sources, key=lambda source: -1 if source.to is None else source.to, default=None)
+        return self._vector.slowest()
+
+    def caught_up(self, source: SourceId) -> bool:
+        """Tell whether a source that is left out could be waited for again without holding the others back."""
+        return self._vector.caught_up(source)
 
     def feed(self, record: Block | Decision) -> list[Output]:
         """Take the next record of the log and return what it makes due. Raises ContractError where the log is not ours: stop."""
@@ -100,26 +88,19 @@ class Judge:
             if awaited is not None:
                 (awaited.lessons if block.topic == LESSON else awaited.cells).append(block.cells)
             return []
-        source = block.source
-        before = self._to.get(source)
-        if before is not None and block.to_pane <= before:
+        if not self._vector.take(block):
             self.skipped += 1
             return []
-        following = 0 if before is None else before + self._pane_ms
-        if block.from_pane > following:
-            raise ContractError(
-                "blocks_lost", f"{block.topic}/{block.partition}: block from {block.from_pane}, next is {following}",
-                "the tallies log is incomplete: replay the source topics",
-            )  # fmt: skip
-        self._to[source] = block.to_pane
-        self._first.setdefault(source, block.to_pane)
         if len(block.cells):
-            held = self._cells.get(block.to_pane)
-            if held is None:
-                held = self._cells[block.to_pane] = []
-                heappush(self._panes, block.to_pane)
-            held.append(block.cells)
-        return self._judge() if before == self._reached or self._reached is None else []
+            self._hold(self._vector.pane_of(block), block.cells)
+        return self._judge()
+
+    def _hold(self, pane: int, cells: Cells) -> None:
+        held = self._cells.get(pane)
+        if held is None:
+            held = self._cells[pane] = []
+            heappush(self._panes, pane)
+        held.append(cells)
 
     def _check(self, block: Block) -> None:
         self._same("pane length", block.pane_ms, self._pane_ms)
@@ -129,7 +110,8 @@ class Judge:
             raise ContractError(
                 "bad_pane", f"{block.topic}/{block.partition}: {block.to_pane} is no pane of {self._pane_ms} ms"
             )
-        if self._topics and block.topic not in SEEDS and block.source not in self._topics:
+        topics = self._vector.topics
+        if topics and block.topic not in SEEDS and block.source not in topics:
             raise ContractError(
                 "unknown_source", f"{block.topic}/{block.partition} with topic id {block.topic_id} is no source here",
                 "a topic was re-created or has grown: start a new installation, or restore the topic",
@@ -145,6 +127,8 @@ class Judge:
     def _decision(self, decision: Decision) -> list[Output]:
         if decision.kind is DecisionKind.SOURCES:
             return self._begin(decision)
+        if decision.kind in {DecisionKind.EXCLUDE, DecisionKind.INCLUDE}:
+            return self._wait_for(decision)
         if decision.kind is DecisionKind.CATALOGUE:
             self._declared.add(declared(decision).catalogue.hash)
         self._decided += 1
@@ -157,30 +141,39 @@ class Judge:
         if decision.body["catalogue_hash"] not in self._declared:
             self._same("catalogue", decision.body["catalogue_hash"], self.engine.catalogue.hash)
         topics = {(topic_id, partition): topic for topic, topic_id, partition in decision.body["sources"]}
-        if self._topics:
-            if topics != self._topics:
+        if self._vector.topics:
+            if topics != self._vector.topics:
                 raise ContractError(
                     "other_sources", "the log holds two different sources records", "begin a new installation"
                 )
             return []
-        unknown = sorted(self._to.keys() - topics.keys())
+        unknown = sorted(self._vector.known - topics.keys())
         if unknown or not topics:
             raise ContractError("unknown_source", f"blocks of {unknown} came before a sources record without them")
-        self._topics = topics
+        self._vector.topics = topics
+        return self._judge()
+
+    def _wait_for(self, decision: Decision) -> list[Output]:
+        """Leave a source out, or wait for it again, from here in the log on."""
+        vector = self._vector
+        if not (vector.exclude if decision.kind is DecisionKind.EXCLUDE else vector.include)(decision):
+            self.engine.ignore(decision)
+            return []
         return self._judge()
 
     def _judge(self) -> list[Output]:
-        """Judge every pane that all sources reach, each once; the first is the largest first pane of a source."""
-        if not self._topics or len(self._to) < len(self._topics):
-            return []
-        reached = min(self._to.values())
+        """Judge every pane that is reached, each once; the first is the largest first pane of a source."""
         out: list[Output] = []
-        if self._reached is None:
-            begin = max(self._first.values())
-            if reached < begin:
+        before = self._vector.reached
+        if before is None:
+            begin = self._vector.begin()
+            if begin is None:
                 return []
             out += self._advance(begin, self._take(begin))
-        self._reached = reached
+        reached = self._vector.reach()
+        if reached == before:
+            return out
+        self._vector.reached = reached
         while self._panes and self._panes[0] <= reached:
             pane = self._panes[0]
             out += self._advance(pane, self._take(pane))
@@ -251,11 +244,7 @@ class Judge:
         self.engine.teach(parted(merged(awaited.lessons), lambda one: one[:2] in awaited.cold)[0])
         cells = merged(awaited.cells)
         if len(cells):
-            held = self._cells.get(pane)
-            if held is None:
-                held = self._cells[pane] = []
-                heappush(self._panes, pane)
-            held.append(cells)
+            self._hold(pane, cells)
 
     def pack(self) -> bytes:
         """Return the whole state as bytes: what `unpack` made of them goes on as this judge would have."""
@@ -264,9 +253,7 @@ class Judge:
                 "engine": self.engine.freeze(),
                 "seq": self.seq,
                 "skipped": self.skipped,
-                "sources": [[*source, topic] for source, topic in sorted(self._topics.items())],
-                "vector": [[*source, self._first[source], to] for source, to in sorted(self._to.items())],
-                "reached": self._reached,
+                **self._vector.freeze(),
                 "cells": [[pane, _plain(parts)] for pane, parts in sorted(self._cells.items())],
                 "declared": sorted(self._declared),
                 "awaited": [
@@ -285,10 +272,7 @@ class Judge:
         out = cls(catalogue, pane_ms=pane_ms, provisional_step_ms=provisional_step_ms)
         out.engine.thaw(state["engine"])
         out.seq, out.skipped = state["seq"], state["skipped"]
-        out._topics = {(topic_id, partition): topic for topic_id, partition, topic in state["sources"]}
-        for topic_id, partition, first, to in state["vector"]:
-            out._first[topic_id, partition], out._to[topic_id, partition] = first, to
-        out._reached = state["reached"]
+        out._vector.thaw(state)
         for pane, parts in state["cells"]:
             out._cells[pane] = _cells(parts)
         out._declared = set(state["declared"])

@@ -41,6 +41,14 @@ class Rung:
             self._end = end
         return self._total
 
+    def differs(self, end: int, step: int) -> bool:
+        """Tell whether the counts of [end - length, end) are not those of the window `step` before."""
+        held, grain, length = self.buckets, self._bucket_ms, self._length_ms
+        change = 0
+        for bucket in range(end - step, end, grain):
+            change += held.get(bucket, 0) - held.get(bucket - length, 0)
+        return change != 0
+
     def _rolled(self, end: int) -> int:
         held, grain, length, at = self.buckets, self._bucket_ms, self._length_ms, self._end
         total = self._total

@@ -22,13 +22,12 @@ from streams.core.bins import Bins, from_bytes, to_bytes
 from streams.core.calendar import Calendar
 from streams.core.grid import Grid
 from streams.core.ladder import Rung
+from streams.core.schedule import Moment, Schedule, grids_of
 from streams.core.values import Value, value_of, withheld
 
 CHECK, PRUNE = -1, -2
 """Entries of the calendar beside window ends: look for a provisional row; forget what is out of reach."""
 _VALUES_KEPT = 8192
-EVERY_PANE = "1h"
-"""The window whose provisional rows come in every pane."""
 
 
 class SeriesKey(NamedTuple):
@@ -46,49 +45,17 @@ class Row(NamedTuple):
     packed: int
 
 
-class Moment(NamedTuple):
-    """What a pane means for one window: see the methods of Grid with these names."""
-
-    kept: int
-    recountable: int
-    overdue: int
-    check: int
-    pruning: int
-
-
 class Plan:
     """What all series of one metric share."""
 
-    __slots__ = ("_moments", "_pane", "bins", "grids", "metric", "valued")
+    __slots__ = ("bins", "grids", "metric", "schedule", "valued")
 
-    def __init__(self, metric: Metric, pane_ms: int, provisional_step_ms: int) -> None:
+    def __init__(self, metric: Metric, schedule: Schedule) -> None:
         self.metric = metric
         self.bins = Bins(metric)
-        self.grids = [
-            Grid(
-                window=WINDOWS[name],
-                lateness_ms=metric.lateness(name),
-                pane_ms=pane_ms,
-                provisional_step_ms=pane_ms if name == EVERY_PANE else provisional_step_ms,
-            )
-            for name in metric.windows
-        ]
-        self._pane: int | None = None
-        self._moments: list[Moment] = []
+        self.schedule, self.grids = schedule, schedule.grids
         self.valued = lru_cache(_VALUES_KEPT)(self._valued)
         """Packed counts -> value and counts by bin; the same few counts come again and again in short windows."""
-
-    def moments(self, pane: int) -> list[Moment]:
-        """Return what `pane` means for each window; reckoned once a pane."""
-        if pane != self._pane:
-            self._pane = pane
-            self._moments = [
-                Moment(
-                    grid.kept(pane), grid.recountable(pane), grid.overdue(pane), grid.check(pane), grid.pruning(pane)
-                )
-                for grid in self.grids
-            ]
-        return self._moments
 
     def _valued(self, packed: int) -> tuple[Value, dict[str, int]]:
         bins = self.bins.counts(packed)
@@ -99,27 +66,30 @@ class Plan:
 class Track:
     """One window of one series: its rung, its rows within reach and the latest row."""
 
-    __slots__ = ("grid", "latest", "plan", "pruning", "rows", "rung", "series", "windex")
+    __slots__ = ("checked", "grid", "latest", "order", "plan", "pruning", "rows", "rung", "series", "windex")
 
     def __init__(self, series: SeriesKey, windex: int, plan: Plan) -> None:
         self.series, self.windex, self.plan = series, windex, plan
+        self.order = (series, windex)
+        """What outputs of one pane are sorted by."""
         self.grid = plan.grids[windex]
         self.rung = Rung(self.grid.window)
         self.rows: dict[int, Row] = {}
         self.latest: int | None = None
         self.pruning = False
-
-    @property
-    def order(self) -> tuple[SeriesKey, int]:
-        """Return what outputs of one pane are sorted by."""
-        return self.series, self.windex
+        self.checked: int | None = None
+        """The pane for which CHECK was entered last, so that it is entered once; None: nobody knows."""
 
 
 class Settlement:
     """All windows of all series. Counts go in by `add`, then `settle` says the rows of the pane."""
 
     def __init__(self, catalogue: Catalogue, *, pane_ms: int, provisional_step_ms: int) -> None:
-        self.plans = {metric.identity: Plan(metric, pane_ms, provisional_step_ms) for metric in catalogue.metric}
+        schedules: dict[tuple[Grid, ...], Schedule] = {}
+        self.plans: dict[str, Plan] = {}
+        for metric in catalogue.metric:
+            grids = grids_of(metric, pane_ms, provisional_step_ms)
+            self.plans[metric.identity] = Plan(metric, schedules.setdefault(grids, Schedule(grids)))
         self._responses = {
             metric.identity: catalogue.named(metric.response_metric).identity
             for metric in catalogue.metric
@@ -127,49 +97,69 @@ class Settlement:
         }
         self.dirty = dict.fromkeys(WINDOWS, 0)
         self._hash = catalogue.hash
-        self._series: dict[SeriesKey, list[Track]] = {}
+        self._series: dict[tuple[str, str, str], list[Track]] = {}
         self._calendar: Calendar[Track] = Calendar()
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def add(self, series: SeriesKey, minutes: Mapping[int, int], pane: int) -> None:
-        """Count packed bins by occurred minute (since the epoch) that arrived in `pane`."""
+    def add(self, series: tuple[str, str, str], minutes: Mapping[int, int], pane: int) -> None:
+        """Count packed bins by occurred minute (since the epoch) that arrived in `pane`; `series` as in SeriesKey."""
+        if not minutes:
+            return
         tracks = self._series.get(series)
         if tracks is None:
-            plan = self.plans[series.metric]
-            tracks = self._series[series] = [Track(series, windex, plan) for windex in range(len(plan.grids))]
-        for track, moment in zip(tracks, tracks[0].plan.moments(pane), strict=True):
-            self._touch(track, minutes, pane, moment)
-        if not any(track.pruning for track in tracks):
+            named = SeriesKey(*series)
+            plan = self.plans[named.metric]
+            tracks = self._series[named] = [Track(named, windex, plan) for windex in range(len(plan.grids))]
+        living = False
+        buckets, grain = minutes, 1
+        for track, moment in zip(tracks, tracks[0].plan.schedule.moments(pane), strict=True):
+            wanted = track.grid.window.bucket_ms
+            if wanted % grain:
+                buckets, grain = minutes, 1
+            if wanted != grain:  # from the grain before, where that divides this one
+                buckets, grain = _by_bucket(buckets, MINUTE_MS if grain == 1 else 1, wanted), wanted
+            self._touch(track, buckets, pane, moment)
+            living = living or track.pruning
+        if not living:
             del self._series[series]
 
-    def _touch(self, track: Track, minutes: Mapping[int, int], pane: int, moment: Moment) -> None:
-        window, rung, changed, dirty_to = track.grid.window, track.rung, False, 0
-        grain, step = window.bucket_ms, window.step_ms
-        buckets: dict[int, int] = {}
-        for minute, packed in minutes.items():
-            bucket = minute * MINUTE_MS // grain * grain
-            buckets[bucket] = buckets.get(bucket, 0) + packed
-        for bucket in sorted(buckets) if len(buckets) > 1 else buckets:
-            entered = bucket // step * step + step  # as Grid.entered, but on the hot path
+    def _touch(self, track: Track, buckets: Mapping[int, int], pane: int, moment: Moment) -> None:
+        if min(buckets) >= moment.open:
+            changed, add = True, track.rung.add
+            for bucket, packed in buckets.items():
+                if add(bucket, packed):
+                    entered = track.grid.entered(bucket)
+                    self._foresee(track, entered, entered + track.grid.window.length_ms, pane)
+        else:
+            changed = self._touch_late(track, buckets, pane, moment)
+        if changed:
+            if track.checked != moment.check:
+                track.checked = moment.check
+                self._calendar.enter(moment.check, track, CHECK)
+            if not track.pruning:
+                track.pruning = True
+                self._calendar.enter(moment.pruning, track, PRUNE)
+
+    def _touch_late(self, track: Track, buckets: Mapping[int, int], pane: int, moment: Moment) -> bool:
+        """Count buckets of which some lie in final windows, or beyond the rung; return whether it holds any."""
+        window, changed, dirty_to = track.grid.window, False, 0
+        for bucket in sorted(buckets):
+            entered = track.grid.entered(bucket)
             if entered < moment.recountable:  # ends in [entered, left) before `recountable`, each counted once a pane
                 first, end = max(entered, dirty_to), min(entered + window.length_ms, moment.recountable)
-                self.dirty[window.name] += max(0, end - first) // step
+                self.dirty[window.name] += max(0, end - first) // window.step_ms
                 dirty_to = max(dirty_to, end)
             if bucket < moment.kept:
                 continue
             changed = True
-            if rung.add(bucket, buckets[bucket]):
+            if track.rung.add(bucket, buckets[bucket]):
                 self._foresee(track, entered, entered + window.length_ms, pane)
             if entered <= moment.overdue:
                 left = entered + window.length_ms
                 self._recall(track, max(entered, moment.recountable), min(left, moment.overdue), (entered, left), pane)
-        if changed:
-            self._calendar.enter(moment.check, track, CHECK)
-            if not track.pruning:
-                track.pruning = True
-                self._calendar.enter(moment.pruning, track, PRUNE)
+        return changed
 
     def _foresee(self, track: Track, entered: int, left: int, pane: int) -> None:
         """Enter what the first count of a bucket makes due later."""
@@ -192,35 +182,38 @@ class Settlement:
         """Return the rows of all panes after the last call up to `pane`, in order of pane, series, window and end."""
         out: list[Reading] = []
         while (due := self._calendar.first()) is not None and due <= pane:
-            for track, entries in sorted(self._calendar.take(), key=lambda pair: pair[0].order):
+            for track, entries in sorted(self._calendar.take(), key=_in_order):
                 self._settle(track, entries, due, out)
         return out
 
     def _settle(self, track: Track, entries: set[int], pane: int, out: list[Reading]) -> None:
-        total, rows, step = track.rung.total, track.rows, track.grid.window.step_ms
-        for end in sorted(entries):
+        rung, rows, grid = track.rung, track.rows, track.grid
+        step = grid.window.step_ms
+        for end in sorted(entries) if len(entries) > 1 or CHECK not in entries else ():
             if end < 0:
                 continue
             row = rows.get(end)
-            if track.grid.due(end) == pane:
-                if row is not None or total(end - step) != total(end):
-                    out.append(self._row(track, end, pane, Status.FINAL))
+            if grid.due(end) == pane:
+                if row is not None or rung.differs(end, step):
+                    out.append(self._row(track, end, pane, Status.FINAL, rung.total(end)))
             elif row is not None:
-                if row.packed != total(end):
-                    out.append(self._row(track, end, pane, Status.REVISED))
-            elif total(end - step) != total(end):
-                out.append(self._row(track, end, pane, Status.FINAL))
+                packed = rung.total(end)
+                if row.packed != packed:
+                    out.append(self._row(track, end, pane, Status.REVISED, packed))
+            elif rung.differs(end, step):
+                out.append(self._row(track, end, pane, Status.FINAL, rung.total(end)))
         if CHECK in entries:
-            end = track.grid.next_end(pane)
-            shown = 0 if track.latest is None else rows[track.latest].packed
-            if shown != total(end):
-                out.append(self._row(track, end, pane, Status.PROVISIONAL))
-                self._calendar.enter(track.grid.due(end), track, end)
+            track.checked = None
+            end = -(-pane // step) * step  # as Grid.next_end, but on the hot path
+            packed = rung.total(end)
+            if packed != (0 if track.latest is None else rows[track.latest].packed):
+                out.append(self._row(track, end, pane, Status.PROVISIONAL, packed))
+                self._calendar.enter(grid.due(end), track, end)
         if PRUNE in entries:
             self._prune(track, pane)
 
-    def _row(self, track: Track, end: int, pane: int, status: Status) -> Reading:
-        packed, before = track.rung.total(end), track.rows.get(end)
+    def _row(self, track: Track, end: int, pane: int, status: Status, packed: int) -> Reading:
+        before = track.rows.get(end)
         revision = 0 if before is None else before.revision + 1
         track.rows[end] = Row(revision, packed)
         if track.latest is None or end > track.latest:
@@ -229,23 +222,25 @@ class Settlement:
         found, bins = track.plan.valued(packed)
         if metric.response_rate_min is not None:
             found = withheld(metric, found, self._response(track, end))
+        identity, dimension, key = track.series
+        value, lo, hi, n, method, quality = found
         return Reading(
             metric=metric.name,
-            metric_version=track.series.metric,
-            dimension=track.series.dimension,
-            key=track.series.key,
+            metric_version=identity,
+            dimension=dimension,
+            key=key,
             window=track.grid.window.name,
             window_end=end,
             as_of=pane,
             revision=revision,
             status=status,
-            quality=found.quality,
-            n=found.n,
-            value=found.value,
-            lo=found.lo,
-            hi=found.hi,
+            quality=quality,
+            n=n,
+            value=value,
+            lo=lo,
+            hi=hi,
             level=metric.level,
-            method=found.method,
+            method=method,
             bins=bins,
             catalogue_hash=self._hash,
         )
@@ -310,6 +305,19 @@ class Settlement:
         for pane, metric, dimension, key, windex, entries in state["calendar"]:
             for entry in entries if metric in self.plans else ():
                 self._calendar.enter(pane, self._series[SeriesKey(metric, dimension, key)][windex], entry)
+
+
+def _by_bucket(counts: Mapping[int, int], unit_ms: int, grain_ms: int) -> dict[int, int]:
+    """Return counts by the start of their bucket, in ms; they come by time in `unit_ms`."""
+    out: dict[int, int] = {}
+    for at, packed in counts.items():
+        bucket = at * unit_ms // grain_ms * grain_ms
+        out[bucket] = out.get(bucket, 0) + packed
+    return out
+
+
+def _in_order(due: tuple[Track, set[int]]) -> tuple[SeriesKey, int]:
+    return due[0].order
 
 
 def _frozen_buckets(track: Track) -> Iterable[tuple[int, bytes]]:

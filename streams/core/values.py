@@ -29,7 +29,7 @@ def value_of(metric: Metric, bins: Mapping[int, int], total: int = 0) -> Value:
     """
     kind = KINDS[metric.kind]
     method = kind.method(metric)
-    n = 0 if any(count < 0 for count in bins.values()) else kind.n(bins)
+    n = 0 if bins and min(bins.values()) < 0 else kind.n(bins)
     if n == 0:
         return Value(None, None, None, 0, method, Quality.NO_DATA)
     found = kind.estimate(metric, bins, total)

@@ -8,11 +8,15 @@ import pytest
 
 from deploy.backtest import Backtest
 from deploy.findable import findable
+from schemas.blocks import Row, Series, cells_of
 from schemas.catalogue import Catalogue, Touchpoint, load
 from schemas.metrics import Metric, MetricKind
 from schemas.outputs import Decision, DecisionKind
 from schemas.rules import BaselineKind, Rule, RuleKind
 from schemas.windows import DAY_MS, MINUTE_MS
+from streams.core.detectors.found_within import mixed_finder, share_part
+from streams.core.detectors.likelihood import Bernoulli
+from streams.core.watching.hourly_share import HourlyLevel
 
 START = 20_000 * DAY_MS
 DAYS = 4
@@ -107,3 +111,24 @@ def test_more_answers_find_smaller_changes(found: Any) -> None:
 def test_a_run_without_a_span_promises_nothing() -> None:
     test = Backtest(CATALOGUE, pane_ms=MINUTE_MS, provisional_step_ms=MINUTE_MS, alarms_only=True)
     assert findable(CATALOGUE, test, span_ms=0) == {}
+
+
+def test_hours_with_levels_of_their_own_count_as_strata() -> None:
+    """Forty answers at noon, 1 in 10 bad, and as many in the evening, 4 in 10 bad, of 36 days."""
+    one = rule(RuleKind.DROP, baseline=BaselineKind.LEARNED, p0=None, profile="weekday_hour", day_effect=0.0)
+    catalogue = msgspec.structs.replace(CATALOGUE, metric=[CSAT], alarm=[one])
+    test = Backtest(catalogue, pane_ms=MINUTE_MS, provisional_step_ms=MINUTE_MS, alarms_only=True)
+    series = Series(CSAT.identity, "touchpoint", "paris", "card")
+    test.engine.advance(START, cells_of([
+        Row(series, START // MINUTE_MS - 1440 * day + 60 * hour, score, 0, count, count * score)
+        for day in range(1, 37) for hour, bad in ((12, 4), (20, 16)) for score, count in ((5, 40 - bad), (1, bad))
+    ]))  # fmt: skip
+    test.engine.decide(Decision(decision_id="d", kind=DecisionKind.RENEW, author="t", made_at=0))
+    test.fresh[CSAT.identity, "touchpoint", "paris"] = 80 * 28
+    ((_, (plain, *_)),) = test.engine.freeze()["rules"]["drop"]["watches"]
+    levels = msgspec.convert(plain["card"], HourlyLevel).levels
+    parts = [share_part(0.5, [Bernoulli(levels[hour], max(0.25, levels[hour] + 0.03))]) for hour in (12, 20)]
+    wanted = mixed_finder(parts, (1.0,), 80.0, 1 / 7, MINUTE_MS).findable()
+    found = findable(catalogue, test, span_ms=28 * DAY_MS)["drop", "paris"]
+    assert list(found.values()) == pytest.approx([*wanted.by_days.values(), wanted.within_last], rel=1e-9)
+    assert found["1 week"] is not None

@@ -71,7 +71,7 @@ class Spread(NamedTuple):
         return min(MOST, max(0.0, (usual - 1) * self.freedom / self.room))
 
 
-def spread_of(days: Iterable[tuple[int, int]]) -> Spread:
+def spread_of(days: Iterable[tuple[float, float]]) -> Spread:
     """Return how far days with (n, bad) lie apart; days of less than two answers say nothing."""
     held = [(n, bad) for n, bad in days if n >= LEAST_ANSWERS]
     total, bad = sum([n for n, _ in held]), sum([bad for _, bad in held])

@@ -57,6 +57,7 @@ class Answered(Generic[T]):
     taught: type[T]
     per_series = False
     ticks = False
+    hourly = False
 
     def __init__(self, rule: Rule, metric: Metric, bins: Bins) -> None:
         self.rule, self.metric, self.bins = rule, metric, bins

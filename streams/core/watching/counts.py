@@ -49,6 +49,7 @@ class EventCounts:
 
     per_series = True
     ticks = True
+    hourly = False
 
     def __init__(self, rule: Rule, metric: Metric, bins: Bins, pane_ms: int) -> None:
         self.rule, self.metric, self.bins, self.pane_ms = rule, metric, bins, pane_ms

@@ -88,6 +88,8 @@ class Kind(Protocol):
     """Whether all strata of a series count together."""
     ticks: bool
     """Whether empty panes are evidence."""
+    hourly: bool
+    """Whether it reads the hours of the week apart: what it sees is named by `in_hour` of the stratum."""
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from streams.core.calendar import Calendar
 from streams.core.lifecycle import AlarmBook
 from streams.core.watching.episodes import Episodes
 from streams.core.watching.families import CHILD, Families
+from streams.core.watching.hours import in_hour, parted
 from streams.core.watching.kind import Drifted, Level, Member
 from streams.core.watching.listening import Ear, Heard, together
 
@@ -84,11 +85,15 @@ class Watcher:
             owner = self._families.owner(self.rule, key)
             if owner is None:
                 continue
-            one, strata = heard[key], dict[str, int]()
+            one, strata, by_hour = heard[key], dict[str, int](), dict[str, int]()
             for stratum, packed in one.strata.items():
                 name = self._name(key, stratum)
                 strata[name] = strata.get(name, 0) + packed
-            out[owner] = together(out.get(owner), Heard(strata, one.occurred_first, one.occurred_last))
+            for each, packed in one.by_hour.items():
+                stratum, hour = parted(each)
+                name = in_hour(self._name(key, stratum), hour)
+                by_hour[name] = by_hour.get(name, 0) + packed
+            out[owner] = together(out.get(owner), Heard(strata, one.occurred_first, one.occurred_last, by_hour))
         return out
 
     def members(self, pane: int) -> dict[str, list[Member]]:

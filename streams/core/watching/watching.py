@@ -18,6 +18,7 @@ from schemas.windows import WEEK_MS
 from streams.core.baseline import Span, joined
 from streams.core.detectors.weighted import ALARM_AT, Ratio, Weighted
 from streams.core.grid import up
+from streams.core.watching.hours import parted
 from streams.core.watching.kind import ByDay, Drifted, Kind, Learned, Level, Seen
 from streams.core.watching.listening import Ear, Heard
 from streams.core.watching.teaching import Teaching
@@ -151,9 +152,10 @@ class Watching(Watcher):
 
     def _seen(self, watch: Watch, pane: int, said: Heard) -> Seen | None:
         """Return what a pane says; where days differ, after what the day has said before."""
+        strata = said.by_hour if self.kind.hourly else said.strata
         if self._by_day is None:
-            return self.kind.seen(watch.baseline, said.strata, pane)
-        seen = self._by_day.seen_after(watch.baseline, said.strata, pane, watch.day.before(pane))
+            return self.kind.seen(watch.baseline, strata, pane)
+        seen = self._by_day.seen_after(watch.baseline, strata, pane, watch.day.before(pane))
         if seen is not None:
             watch.day.add(seen.strata)
         return seen
@@ -264,7 +266,8 @@ class Watching(Watcher):
         """Return the children that speak for the change, the strongest first."""
         found: dict[str, list[float]] = {}
         for name, pair in sorted(watch.evidence.strata.items()):
-            held = found.setdefault(self._child(name), [0.0, 0.0, 0.0])
+            child = self._child(parted(name)[0] if self.kind.hourly else name)
+            held = found.setdefault(child, [0.0, 0.0, 0.0])
             held[0] += self.kind.contribution(watch.baseline, name, pair)
             held[1] += pair[0]
             held[2] += pair[1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.blocks import EMPTY, Row, cells_of
 from schemas.outputs import AlarmTransition, Decision, DecisionKind
 from schemas.rules import BaselineKind, Rule, RuleKind
-from schemas.windows import HOUR_MS, MINUTE_MS
+from schemas.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.core.engine import Engine
 from tests.streams.core.watching.worlds import (
     COMPLAINTS,
@@ -51,6 +51,9 @@ RULES: list[Rule] = [
     rule(RuleKind.SILENCE, "volume", name="north_silent", dimension="parent", strata="children", **LIFE),
     rule(RuleKind.DROP, name="days", **LIFE, p1=(0.2, 0.5), day_effect=0.02),
     rule(RuleKind.RISE, "complaint_rate", name="learned_days", baseline=BaselineKind.LEARNED, **{**LIFE, "p0": None}),
+    rule(RuleKind.DROP, name="hours", profile="weekday_hour", baseline=BaselineKind.LEARNED, **{**LIFE, "p0": None}),
+    rule(RuleKind.DROP, name="north_hours", profile="weekday_hour", baseline=BaselineKind.LEARNED, dimension="parent",
+         strata="children", day_effect=0.0, **{**LIFE, "p0": None}),
 ]
 KEYS = ["paris", "lille", "nice"]
 
@@ -58,6 +61,10 @@ KEYS = ["paris", "lille", "nice"]
 def past() -> list[Row]:
     return [
         *quiet_days(CSAT, KEYS, {5: 90, 1: 10}),
+        *(
+            row for day in range(8, 21) for key in KEYS
+            for row in answers(key, 30, 3 * (day % 7), START - day * DAY_MS + 2 * HOUR_MS, fresh=0)
+        ),
         *quiet_days(NPS, KEYS, {10: 60, 8: 30, 2: 10}),
         *quiet_days(COMPLAINTS, KEYS, {0: 90, 1: 10}),
         *quiet_days(COMPLAINTS, KEYS, {1: 12}, days=12),
