@@ -158,6 +158,11 @@ class Gauges:
                 self._telemetry.count("alarm_transitions_total", 0, rule=rule.name, state=state)
 
     def _sources(self, judged: Judged) -> None:
+        left_out: dict[Labels, float] = {
+            (("topic", one.topic), ("partition", str(one.partition)), ("why", str(one.left_out.why))): 1
+            for one in judged.judge.sources if one.left_out is not None
+        }  # fmt: skip
+        self._all("source_left_out", left_out)
         slowest = judged.judge.slowest()
         if slowest is None:
             self._readiness.fail(SOURCES, "the log names none yet")

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
+from faust.types import TP
 
 from schemas.arrival import LOG_APPEND_TIME
 from schemas.clock import Clock, system_clock
@@ -23,6 +24,7 @@ from schemas.readiness import Readiness
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from streams.intake import BulkApp, BulkConsumer, BulkThread, Committed, Records
+from streams.stuck import Progress, watched
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ class Host:
         self._owned: list[TopicPartition] = []
         self._ticks = 0
         self._last_append: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._progress = Progress[TopicPartition](settings.stuck_after_s)
         self._app = self._build_app()
 
     # --- for the stage ---------------------------------------------------------------------------------------------
@@ -120,6 +124,23 @@ class Host:
     def backlog(self, partition: TopicPartition) -> int | None:
         """Return how many offsets of a partition wait to be read; None before its first fetch."""
         return self._thread.backlog(partition)
+
+    async def pause(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read no more of these partitions; when they are resumed, from these offsets on. A new assignment ends it."""
+        self._paused |= offsets.keys()
+        self._consumer.pause_partitions([TP(*tp) for tp in offsets])
+        await self._thread.pause(offsets)
+
+    async def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions again."""
+        found = self._paused & set(partitions)
+        await self._thread.resume(found)
+        self._consumer.resume_partitions([TP(*tp) for tp in found])
+        self._paused -= found
+
+    def moved(self) -> None:
+        """Say that the stage goes ahead with something that has to come before its records."""
+        self._progress.forget()
 
     # --- for the consumer ------------------------------------------------------------------------------------------
 
@@ -188,6 +209,7 @@ class Host:
     async def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure; return the exit code."""
         loop = asyncio.get_running_loop()
+        watch = asyncio.create_task(watched(self.bootstrap, self._progress, self._positions, self.failed))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_end)
         try:
@@ -201,6 +223,8 @@ class Host:
                     await self._timer()
         except Exception as error:
             self.failed(error)
+        watch.cancel()
+        await asyncio.wait([watch])
         for what in (self._app.stop(), self._stage.on_stopped()):
             try:
                 await asyncio.wait_for(what, STOP_S / 2)
@@ -212,6 +236,12 @@ class Host:
         if not self._ended.done():
             log.info("%s stage ends as asked", self._name)
             self._ended.set_result(0)
+
+    def _positions(self) -> dict[TopicPartition, int | None]:
+        """Return how far the partitions are read that are to be read now."""
+        if self.revoked:
+            return {}
+        return {tp: self._thread.read_to(tp) for tp in self._owned if tp not in self._paused}
 
     async def _timer(self) -> None:
         if self._turn.locked() or self.revoked or not self._owned:
@@ -244,6 +274,7 @@ class Host:
                 for name in ("lag_records", "lag_seconds"):
                     self._forget(name, tp)
             self._owned = []
+            self._paused.clear()
             self._last_append.clear()
             await self._stage.on_revoked()
 

@@ -109,13 +109,36 @@ class BulkThread(driver.AIOKafkaConsumerThread):
         found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict(times))
         return {tp: None if one is None else one.offset for tp, one in found.items()}
 
-    def backlog(self, partition: TopicPartition) -> int | None:
-        """Return how many offsets lie between the next fetch and the last stable offset; None before the first fetch."""
+    async def pause(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Fetch nothing from these partitions until `resume`; then the next fetches begin at these offsets."""
+        await self.call_thread(self._pause, dict(offsets))
+
+    async def _pause(self, offsets: dict[TopicPartition, int]) -> None:
+        await self._seek_all(offsets)
+        self._ensure_consumer().pause(*offsets)
+
+    async def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these partitions again."""
+        await self.call_thread(self._resume, list(partitions))
+
+    async def _resume(self, partitions: list[TopicPartition]) -> None:
+        self._ensure_consumer().resume(*partitions)
+
+    def read_to(self, partition: TopicPartition) -> int | None:
+        """Return the offset after the last record handed on; None where there is none."""
+        state = self._state(partition)
+        return int(state.position) if state is not None and state.has_valid_position else None
+
+    def _state(self, partition: TopicPartition) -> Any:
         subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
         assignment = subscription and subscription.assignment
         if assignment is None or partition not in assignment.tps:
             return None
-        state = assignment.state_value(partition)
+        return assignment.state_value(partition)
+
+    def backlog(self, partition: TopicPartition) -> int | None:
+        """Return how many offsets lie between the next fetch and the last stable offset; None before the first fetch."""
+        state = self._state(partition)
         if state is None or state.lso is None or not state.has_valid_position:
             return None
         return max(0, int(state.lso) - int(state.position))

@@ -16,6 +16,7 @@ from schemas.outputs import AlarmTransition, Decision, DecisionKind, Output, Rea
 from schemas.settings import Settings
 from schemas.topics import ALARMS, READINGS
 from streams.core.judge import Judge
+from streams.core.vector import Vector
 from streams.snapshots import Snapshot
 from streams.tallies_log import ANOTHER, check_sources, entry_of
 from streams.transactions import Position, Record
@@ -122,6 +123,13 @@ class Judged:
             held = self.newest.get(at)
             if held is None or (reading.window_end, reading.revision) >= (held.window_end, held.revision):
                 self.newest[at] = reading
+
+
+def vector_of(snapshot: Snapshot, pane_ms: int) -> Vector:
+    """Return the sources as a snapshot knows them."""
+    out = Vector(pane_ms)
+    out.thaw(msgspec.msgpack.decode(msgspec.msgpack.decode(snapshot.state, type=_State).judge))
+    return out
 
 
 def record_of(output: Output, prefix: str, headers: tuple[tuple[str, bytes], ...]) -> Record:

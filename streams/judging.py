@@ -25,6 +25,7 @@ from schemas.telemetry import Telemetry
 from schemas.topics import CATALOGUES, GROUP_JUDGE, SOURCES, STATE, TALLIES
 from streams import snapshots
 from streams.catalogues import read_catalogues
+from streams.exclusions import Exclusions
 from streams.gauges import Gauges
 from streams.host import Host, RevokedError, run_stage
 from streams.intake import Committed, Records
@@ -42,7 +43,9 @@ NAME = "judge"
 MAX_OUTPUTS = 50_000
 """Outputs after which a transaction is closed while catching up; it has to end well within its timeout."""
 POSITION_EVERY_MS = 1_000
-KILL_POINT = "judge.before_commit"
+LOOK_EVERY_MS = 1_000
+"""How often the judge looks for sources that stand still."""
+KILL_POINT, AFTER, BEFORE_EXCLUSION = "judge.before_commit", "judge.after_commit", "judge.before_exclusion"
 REPLAY = "replay"
 
 
@@ -78,6 +81,8 @@ class JudgeStage:
         self._telemetry = telemetry
         self._gauges = Gauges(telemetry, readiness, clock)
         self._renewals = Renewals(settings.renew_every_s * 1000, settings.pane_ms)
+        self._exclusions = Exclusions(settings.exclude_after_s * 1000, settings.pane_ms)
+        self._looked_at = 0
         self._kill = KillPoints(settings.kill_point)
         self._prefix = settings.topic_prefix
         self._host: Host | None = None
@@ -112,6 +117,7 @@ class JudgeStage:
             await transactions.close()
             raise
         self._seat = _Seat(judged, transactions, partition, slot, self._clock())
+        self._exclusions = Exclusions(self._settings.exclude_after_s * 1000, self._settings.pane_ms)
         self._gauges.show(judged, judged.newest.values())
         self._readiness.ok(REPLAY)
         log.info("the judge goes on at offset %d, pane %s", judged.next_offset, judged.judge.pane)
@@ -131,7 +137,7 @@ class JudgeStage:
         seat.whole = True
         if seat.outputs or self._position_due(seat):
             await self._commit(seat, snapshot=self._snapshot_due(seat))
-        await self._renew(seat)
+        await self._decide(seat)
         self._gauges.watch(judged)
 
     async def on_timer(self) -> None:
@@ -141,7 +147,7 @@ class JudgeStage:
             due = self._snapshot_due(seat)
             if due or self._position_due(seat):
                 await self._commit(seat, snapshot=due)
-            await self._renew(seat)
+            await self._decide(seat)
             self._gauges.watch(seat.judged)
 
     async def on_revoked(self) -> None:
@@ -270,6 +276,7 @@ class JudgeStage:
         )
         taken_s = time.perf_counter() - began
         self._telemetry.observe("judge_transaction_seconds", taken_s)
+        self._kill.reached(AFTER)
         seat.committed, seat.committed_at = judged.next_offset, self._clock()
         if snapshot:
             seat.slot = (seat.slot + 1) % snapshots.SLOTS
@@ -279,20 +286,32 @@ class JudgeStage:
         outputs, seat.outputs, seat.whole = seat.outputs, [], whole
         self._gauges.said(judged, outputs)
 
-    async def _renew(self, seat: _Seat) -> None:
-        """Write the renewal that is due, in a transaction of its own; it is judged when it comes back from the log."""
+    async def _decide(self, seat: _Seat) -> None:
+        """Write what the judge decides by itself, in a transaction of its own; it is judged when it comes back from the log."""
         assert self._host is not None
-        boundary = self._renewals.due(seat.judged.judge.pane, self._host.backlog(seat.partition))
-        if boundary is None:
+        now_ms, backlog = self._clock(), self._host.backlog(seat.partition)
+        boundary = self._renewals.due(seat.judged.judge.pane, backlog)
+        said = [] if boundary is None else [renewal(boundary, author=AUTHOR, made_at=now_ms)]
+        about = list[Decision]()
+        if abs(now_ms - self._looked_at) >= LOOK_EVERY_MS:
+            self._looked_at = now_ms
+            about = self._exclusions.due(seat.judged.judge, backlog, now_ms)
+        if not (said or about):
             return
-        now_ms = self._clock()
-        value = encode(Kind.DECISION, decision_to_record(renewal(boundary, author=AUTHOR, made_at=now_ms)))
+        if about:
+            self._kill.reached(BEFORE_EXCLUSION)
         whole, seat.whole = seat.whole, False
+        headers = (sent_header(now_ms),)
         await seat.transactions.commit([
-            Record(seat.partition.topic, DecisionKind.RENEW.encode(), value, (sent_header(now_ms),))
+            Record(seat.partition.topic, one.kind.encode(), encode(Kind.DECISION, decision_to_record(one)), headers)
+            for one in (*said, *about)
         ])  # fmt: skip
         seat.whole = whole
-        self._renewals.written(boundary)
+        if boundary is not None:
+            self._renewals.written(boundary)
+        self._exclusions.written(about)
+        for one in about:
+            log.warning("%s %s-%s from pane %s", one.kind, one.body["topic"], one.body["partition"], one.from_pane)
 
     async def _release(self) -> None:
         """Write what is settled, forget the log, drop its series."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import blocks, declared
+from schemas import blocks, declared, exclusion
 from schemas.blocks import Block
 from schemas.codec import Kind, decode, kind_of
 from schemas.errors import ContractError, UndecodableError
@@ -67,6 +67,8 @@ _BODIES: Mapping[DecisionKind, Any] = {
     DecisionKind.REBASE: _KeyBody,
     DecisionKind.CATALOGUE: declared.Body,
     DecisionKind.SEEDED: _SeededBody,
+    DecisionKind.EXCLUDE: exclusion.Body,
+    DecisionKind.INCLUDE: exclusion.Body,
 }
 
 

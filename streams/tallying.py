@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -20,7 +21,7 @@ from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
 from schemas.declared import Catalogues
 from schemas.killpoint import KillPoints
-from schemas.outputs import AlarmState, DecisionKind, decision_to_record, output_to_record
+from schemas.outputs import AlarmState, Decision, DecisionKind, decision_to_record, output_to_record
 from schemas.readiness import Readiness
 from schemas.repeats import RepeatFilter
 from schemas.settings import Settings
@@ -32,6 +33,7 @@ from streams.core.tally import NO_SENT, Dispute, PartitionTally, Run, TallyState
 from streams.counted_log import check_log
 from streams.host import Host, RevokedError, run_stage
 from streams.intake import Committed, Records
+from streams.pausing import Pauses
 from streams.runs import runs_of
 from streams.tally_position import committed_of, state_of
 from streams.ticking import Ticker
@@ -41,7 +43,7 @@ from streams.warming import Stretch, WarmUp
 log = logging.getLogger(__name__)
 
 NAME = "tally"
-KILL_POINT = "tally.after_block"
+BEFORE, KILL_POINT = "tally.before_block", "tally.after_block"
 WARM = "repeat_filter"
 HELD_RECORDS = 500_000
 WAIT_S = 0.1
@@ -68,6 +70,8 @@ class TallyStage:
         self._ids: dict[str, str] = {}
         self._ticker = Ticker(settings.pane_ms)
         self._ticks: set[asyncio.Future[object]] = set()
+        names = {name: topic.name for name, topic in self._sources.items()}
+        self._pauses = Pauses(settings, telemetry, readiness, clock, names)
         self._producer: AIOKafkaProducer | None = None
         self._host: Host | None = None
         self._forget()
@@ -148,6 +152,7 @@ class TallyStage:
         """Forget all partitions and what is not yet a block."""
         warm_up = self._warm_up
         self._forget()
+        await self._pauses.forget()
         if warm_up is not None:
             await warm_up.cancel()
 
@@ -175,14 +180,18 @@ class TallyStage:
 
     async def on_records(self, batch: Mapping[TopicPartition, Records]) -> None:
         """Count records; publish and commit the blocks that they close. Records of cold partitions wait, their disputes do not."""
-        runs = runs_of(batch)
+        assert self._host is not None
+        runs: Mapping[TopicPartition, Run] = runs_of({tp: one for tp, one in batch.items() if tp not in self._pauses})
         for tp, run in runs.items():
             self._show_sent(tp, run)
-        await self._feed(runs)
+        await self._feed(await self._pauses.sifted(runs, self._ids, self._host, self._say))
         await self._feed_held()
         while sum(len(run) for held in self._held.values() for run in held) > HELD_RECORDS:
-            assert self._warm_up is not None and self._host is not None
+            assert self._warm_up is not None
+            before = self._warm_up.read
             await self._warm_up.wait(WAIT_S)
+            if self._warm_up.read > before:
+                self._host.moved()
             if self._host.revoked:
                 raise RevokedError
             await self._feed_held()
@@ -229,6 +238,8 @@ class TallyStage:
             if rest is not None:
                 disputes += self._hold(tp, rest)
             await asyncio.sleep(0)
+        if closed:
+            self._kill.reached(BEFORE)
         if disputes or closed:
             await self._publish(disputes, [block for _, block in closed])
         if closed:
@@ -272,12 +283,17 @@ class TallyStage:
         for one in sent:
             await one
 
-    async def _send(self, topic: Topic, key: bytes, value: bytes) -> "asyncio.Future[object]":
+    async def _send(self, topic: Topic, key: bytes, value: bytes) -> "asyncio.Future[Any]":
         assert self._producer is not None
-        future: asyncio.Future[object] = await self._producer.send(
+        future: asyncio.Future[Any] = await self._producer.send(
             self._prefix + topic.name, value, key=key, partition=0, headers=[sent_header(self._clock())]
         )
         return future
+
+    async def _say(self, decision: Decision) -> int:
+        """Write a decision into the tallies log; return its offset when it is acknowledged."""
+        sent = await self._send(TALLIES, decision.kind.encode(), encode(Kind.DECISION, decision_to_record(decision)))
+        return int((await sent).offset)
 
     async def _commit(self, partitions: set[TopicPartition]) -> None:
         assert self._host is not None
@@ -303,13 +319,15 @@ class TallyStage:
         assert self._host is not None and self._producer is not None
         await self._look()
         await self._feed_held()
+        await self._pauses.resume(self._ids, self._host)
         for done in [one for one in self._ticks if one.done()]:
             self._ticks.discard(done)
             done.result()
         now_ms = self._clock()
         for tp, tally in self._tallies.items():
             # Where records wait to be read, time comes with them.
-            if tp in self._held or self._host.backlog(tp) != 0 or not self._ticker.due(tp, tally.arrived, now_ms):
+            waits = tp in self._held or tp in self._pauses or self._host.backlog(tp) != 0
+            if waits or not self._ticker.due(tp, tally.arrived, now_ms):
                 continue
             tick = await self._producer.send(
                 tp.topic, None, key=TICK_KEY, partition=tp.partition, headers=[sent_header(now_ms)]

@@ -31,6 +31,8 @@ class WarmUp:
         self._bootstrap, self._tallies = bootstrap, tallies
         self._stretches: dict[TopicPartition, Stretch] = {}
         self._task: asyncio.Task[None] | None = None
+        self.read = 0
+        """Records read again so far."""
 
     @property
     def cold(self) -> set[TopicPartition]:
@@ -69,6 +71,7 @@ class WarmUp:
                 async for records in reader.read(max(start, reader.first), end):
                     run = runs_of({tp: records})[tp]
                     self._tallies[tp].remember(run)
+                    self.read += len(run)
                     events += run.frame.height
                     await asyncio.sleep(0)
             del self._stretches[tp]

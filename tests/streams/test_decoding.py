@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import bulk
-from schemas.bulk import END, END_BYTES, HEADER, zigzag
-from schemas.codec import HEADER_BYTES, Kind, decode_as, encode
+from schemas.bulk import END, END_BYTES, zigzag
+from schemas.codec import HEADER_BYTES, Kind, decode_as, encode, header
 from schemas.errors import UndecodableError
 from streams.core.counting import FRAME_SCHEMA, frame_of
 from streams.decoding import decode_events
 
+HEADER = header(Kind.EVENT)
 ORDER = {"ref": "o1", "amount_minor": 1250, "currency": "EUR", "items": None, "promised_at": None, "delivered_at": 5}
 
 

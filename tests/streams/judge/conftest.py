@@ -187,7 +187,7 @@ class Installation:
             one = positions.of(GROUP_JUDGE)[0]
             return one.offset, one.metadata
 
-    def wait(self, reached: Callable[[int], bool], process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
+    def wait(self, reached: Callable[[int], bool], process: subprocess.Popen[bytes], timeout_s: float = 150) -> None:
         """Wait until the judge's position has reached something, or its process has ended."""
         deadline = time.monotonic() + timeout_s
         with Positions(self.settings.kafka_bootstrap, self.settings.topic_prefix) as positions:

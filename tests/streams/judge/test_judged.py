@@ -136,6 +136,27 @@ def test_the_gauges_show_the_newest_reading_and_go_with_the_partition(log_maker:
     ]
 
 
+def test_the_gauges_name_the_source_that_is_left_out_and_wait_for_the_others(log_maker: Maker) -> None:
+    registry, readiness, now = CollectorRegistry(), Readiness(), [0]
+    gauges, judged = Gauges(Telemetry(registry), readiness, lambda: now[0]), fresh()
+    log = log_of(log_maker, seed=17)
+    fed(judged, log, 0, 40)
+    topic, topic_id, partition = OURS["sources"][0]
+    body = {"topic": topic, "topic_id": topic_id, "partition": partition}
+    label = f'barometer_source_left_out{{partition="{partition}",topic="{topic}",why="operator"}} 1.0'
+    for kind, shown in (("exclude", True), ("include", False)):
+        judged.apply(judged.next_offset, decision(kind, {**body, "why": "operator"}))
+        now[0] += 1000
+        gauges.watch(judged)
+        assert (label in generate_latest(registry).decode()) is shown
+
+
+@pytest.mark.parametrize("body", [{}, {"topic": "t", "topic_id": "i", "partition": 0, "why": "bored"}])
+def test_a_decision_about_no_source_is_undecodable(body: dict[str, Any]) -> None:
+    with pytest.raises(UndecodableError, match="bad_decision"):
+        entry_of(decision("exclude", body))
+
+
 def test_outputs_are_keyed_so_that_the_rows_of_a_key_stay_in_order(log_maker: Maker) -> None:
     for one in fed(fresh(), log := log_of(log_maker, seed=16), 0, len(log)):
         record = record_of(one, "p.", ())

@@ -4,19 +4,24 @@ import asyncio
 import random
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from kafka import KafkaProducer
 
 from deploy.alarms import By, arm, renew, resolve
+from deploy.certificate import read
+from deploy.certifying import check, run
 from deploy.engines.local import Endpoints
 from deploy.positions import Positions
-from deploy.replay import replay
+from deploy.replay import Range, replay
 from deploy.said import Said, differences
 from schemas.arrival import sent_header
 from schemas.clock import system_clock
 from schemas.codec import Kind, encode
+from schemas.errors import UsageError
 from schemas.event import Answer, Channel, Direction, FeedbackEvent
 from schemas.readiness import Readiness
 from schemas.rules import IMMEDIATE
@@ -25,6 +30,7 @@ from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, GROUP_JUDGE, GROUP_TALLY, LIVE, SOURCES, sink_group
 from sinks import clickhouse
 from sinks.migrate import migrate
+from sinks.shadow import live_hashes
 from sinks.sinking import run_sink
 
 
@@ -75,8 +81,8 @@ def settle(installation: Any) -> None:
 
 
 def store(settings: Settings) -> None:
-    """Let the real sink write all readings and transitions."""
-    tables = ("readings", "alarm_transitions")
+    """Let the real sink write all tallies, readings and transitions."""
+    tables = ("tallies", "readings", "alarm_transitions")
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -94,7 +100,7 @@ def store(settings: Settings) -> None:
 
 
 def test_replay_agrees_with_the_stages_and_commands_are_applied(
-    installation: Any, engines: Endpoints, clickhouse_database: str
+    installation: Any, engines: Endpoints, clickhouse_database: str, tmp_path: Path
 ) -> None:
     tally, judge = installation.start("tally"), installation.start()
     publish(installation, 900, seed=1, past=True)
@@ -122,10 +128,51 @@ def test_replay_agrees_with_the_stages_and_commands_are_applied(
     url = f"clickhouse://default@{host}:{port}/{clickhouse_database}"
     settings = msgspec.structs.replace(installation.settings, clickhouse_url=url)
     store(settings)
-    assert replay(settings) == report
+    again = replay(settings)
+    assert again.differences == []
+    assert {one.table for one in again.tables if one.live_rows} == {"tallies", "readings"}
+    assert (again.events, again.outputs, again.transitions) == (report.events, report.outputs, report.transitions)
+    assert again.pane is not None
+    certified_and_tampered(settings, again.pane, tmp_path / "certificate.json")
+
+
+DAMAGE = (
+    ("readings", "ALTER TABLE readings UPDATE n = n + 1 WHERE status = 'final'"),
+    ("tallies", "ALTER TABLE tallies DELETE WHERE (offset, minute) IN (SELECT offset, minute FROM tallies LIMIT 1)"),
+    ("readings", "INSERT INTO readings SELECT * FROM readings WHERE seq > 0 AND status = 'provisional' LIMIT 1"),
+)
+
+
+def certified_and_tampered(settings: Settings, pane: int, file: Path) -> None:
+    """A certificate of a range holds until a row of the range is changed, deleted or doubled; a row beyond it is not its affair."""
     with clickhouse.connect(settings) as client:
-        client.execute("ALTER TABLE readings UPDATE n = n + 1 WHERE status = 'final' SETTINGS mutations_sync = 1")
-    assert "n " in replay(settings).differences[0]
+        half = client.execute("SELECT toUnixTimestamp64Milli(quantileExact(to_pane)) FROM tallies")[0][0]
+    assert run(settings, within=Range(half), certified=file) == 0
+    made = read(file)
+    assert made.equal and (made.from_ms, made.to_ms) == (half, pane)
+    assert sum(one.end for one in made.sources) > 0 and all(
+        one.rows for one in made.tables if one.table != "alarm_transitions"
+    )
+    assert check(settings, made) == []
+    with clickhouse.connect(settings) as client:
+        client.execute(
+            "ALTER TABLE tallies UPDATE count = count + 1 WHERE to_pane <= fromUnixTimestamp64Milli(%(half)s)"
+            " SETTINGS mutations_sync = 1",
+            {"half": half},
+        )
+    assert check(settings, made) == []
+    topics = {one.table: one.topic_id for one in made.tables}
+    for table, damage in DAMAGE:
+        before = live_hashes(settings, 0, pane, topics)[table]
+        with clickhouse.connect(settings) as client:
+            client.execute(f"{damage} SETTINGS mutations_sync = 1" if damage.startswith("ALTER") else damage)
+        assert live_hashes(settings, 0, pane, topics)[table] != before
+    found = replay(settings).differences
+    assert all(any(one.startswith(f"{table}: ") for one in found) for table, _ in DAMAGE), found
+    assert len(check(settings, msgspec.structs.replace(made, from_ms=0))) == len({table for table, _ in DAMAGE})
+    file.write_text(file.read_text().replace('"equal": true', '"equal": false'))
+    with pytest.raises(UsageError, match="not as it was written"):
+        read(file)
 
 
 def test_a_difference_is_named() -> None:

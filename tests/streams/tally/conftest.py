@@ -56,13 +56,13 @@ class Installation:
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, **changes: Any) -> subprocess.Popen[bytes]:
+    def start(self, *, code: str = CODE, **changes: Any) -> subprocess.Popen[bytes]:
         """Start a tally; `changes` to the settings."""
         settings = msgspec.structs.replace(self.settings, **changes)
         environ = {name: value for name, value in to_environ(settings).items() if value}
         with (self.folder / f"tally{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", CODE], env={**os.environ, **environ}, stdout=log, stderr=log
+                [sys.executable, "-c", code], env={**os.environ, **environ}, stdout=log, stderr=log
             )
         self.processes.append(process)
         return process
@@ -71,7 +71,7 @@ class Installation:
         """Return what a tally has logged."""
         return (self.folder / f"tally{self.processes.index(process)}.log").read_text()
 
-    def wait(self, reached: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    def wait(self, reached: Callable[[], bool], what: str, timeout_s: float = 150) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + timeout_s
         while not reached():
