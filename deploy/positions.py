@@ -21,6 +21,7 @@ from schemas.topics import (
     GROUP_TALLY,
     HISTORY,
     IMMEDIATE,
+    LEDGER,
     LIVE,
     READINGS,
     REJECTED,
@@ -36,6 +37,7 @@ SINK_TOPICS: dict[str, tuple[Topic, ...]] = {
     "readings": (READINGS,),
     "alarm_transitions": (ALARMS, IMMEDIATE),
     "rejected_events": (REJECTED,),
+    "ledger": (LEDGER,),
 }
 READERS: dict[str, tuple[Topic, ...]] = {
     GROUP_TALLY: SOURCES,

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
-from schemas.codec import HEADER_BYTES, Kind, decode_as, schema_text
+from schemas.codec import HEADER_BYTES, Kind, decode_as, encode, header, schema_text
 from schemas.errors import UndecodableError
 
-HEADER = bytes(1) + int(Kind.EVENT).to_bytes(4, "big")
 END = -0x2B6D_79E3_5A11_C0DE
 _END_FIELD = "end_mark"
+_SEALED = "text_ciphertext"
 FEW = 128
 """Records that are decoded one by one when they fail together; a call for fewer costs more than that."""
 
@@ -52,12 +52,13 @@ def decode_events(values: Sequence[bytes | None]) -> Decoded:
     """Return the events among the values of records (ticks left out by the caller)."""
     tables: list[pa.Table] = []
     bad: Bad = []
-    framed = [(at, one) for at, one in enumerate(values) if one is not None and one.startswith(HEADER)]
-    if len(framed) < len(values):  # another schema or none: no need to halve for them
-        kept = {at for at, _ in framed}
-        for at, one in enumerate(values):
-            if at not in kept:
-                _decode_one(at, one, [], bad)
+    framing = header(Kind.EVENT)
+    framed = []
+    for at, one in enumerate(values):
+        if one is not None and one.startswith(framing):
+            framed.append((at, one))
+        else:
+            _rewritten(at, one, framed, bad)
     _decode(framed, tables, bad)
     bad.sort(key=lambda one: one[0])
     left_out = {at for at, _ in bad}
@@ -78,6 +79,14 @@ def _decode(framed: Sequence[tuple[int, bytes]], tables: list[pa.Table], bad: Ba
         half = len(framed) // 2
         _decode(framed[:half], tables, bad)
         _decode(framed[half:], tables, bad)
+
+
+def _rewritten(at: int, value: bytes | None, framed: list[tuple[int, bytes]], bad: Bad) -> None:
+    """Write an event of another version of the schema anew by today's; what has none or a foreign one is no event."""
+    try:
+        framed.append((at, encode(Kind.EVENT, decode_as(Kind.EVENT, value))))
+    except UndecodableError as error:
+        bad.append((at, error))
 
 
 def _decode_one(at: int, value: bytes | None, tables: list[pa.Table], bad: Bad) -> None:
@@ -102,6 +111,8 @@ def _decode_all(values: Sequence[bytes]) -> pa.Table | None:
         if type(error).__name__ != "PanicException":
             raise
         return None
+    # sealed bytes were only named a string to be read; they are none, and are not checked to be one
+    batch = batch.set_column(_sealed_at(), _SEALED, batch.column(_sealed_at()).cast(pa.binary()))
     try:
         batch.validate(full=True)  # pyruhvro takes any bytes for text; polars would crash on them
     except pa.ArrowInvalid:
@@ -110,6 +121,11 @@ def _decode_all(values: Sequence[bytes]) -> pa.Table | None:
     if not pc.all(pc.equal(table.column(_END_FIELD), END)).as_py():
         return None
     return table.drop_columns([_END_FIELD]).cast(arrow_schema())
+
+
+@cache
+def _sealed_at() -> int:
+    return [field["name"] for field in json.loads(_schema())["fields"]].index(_SEALED)
 
 
 @cache
@@ -133,4 +149,4 @@ def arrow_schema() -> pa.Schema:
     """Return the columns of decoded events."""
     found = pyruhvro.avro_to_arrow_schema(_schema())
     fields = [one for one in found if one.name != _END_FIELD]
-    return pa.schema([one.with_type(pa.binary()) if one.name == "text_ciphertext" else one for one in fields])
+    return pa.schema([one.with_type(pa.binary()) if one.name == _SEALED else one for one in fields])

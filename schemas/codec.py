@@ -1,14 +1,17 @@
 """Bytes <-> records: Avro behind the Confluent header (0x00 and a 4-byte big-endian schema id).
 
-Ids come from a static table, so that every process reads every record without asking a registry.
+Ids come from a static table, so that every process reads every record without asking a registry; where one is named, its ids
+are adopted once at start. A record is read by the schema that it was written with, and resolved to today's: earlier and later
+versions, within the rules of Avro, are read side by side.
 """
 
 import io
 import json
 import struct
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 from fastavro.types import Schema
@@ -28,6 +31,7 @@ class Kind(IntEnum):
     READING = 5
     TRANSITION = 6
     SNAPSHOT = 7
+    LEDGER = 8
 
 
 SCHEMA_FILES = {
@@ -38,6 +42,7 @@ SCHEMA_FILES = {
     Kind.READING: "reading.avsc",
     Kind.TRANSITION: "alarm_transition.avsc",
     Kind.SNAPSHOT: "snapshot.avsc",
+    Kind.LEDGER: "ledger_line.avsc",
 }
 
 
@@ -46,37 +51,92 @@ def schema_text(kind: Kind) -> str:
     return (files("schemas") / "avro" / SCHEMA_FILES[kind]).read_text(encoding="utf-8")
 
 
-_PARSED: dict[Kind, Schema] = {kind: fastavro.parse_schema(json.loads(schema_text(kind))) for kind in Kind}
-_HEADERS = {kind: struct.pack(">bI", 0, kind) for kind in Kind}
+def parsed(text: str) -> Schema:
+    """Return a schema that fastavro can use. Each has names of its own: two versions share theirs."""
+    found: Schema = fastavro.parse_schema(json.loads(text), named_schemas={})
+    return found
+
+
+class Written(NamedTuple):
+    """What an id says: the kind, and the schema that its records were written with (None: today's)."""
+
+    kind: Kind
+    schema: Schema | None = None
+
+
+_PARSED: dict[Kind, Schema] = {kind: parsed(schema_text(kind)) for kind in Kind}
+
+
+class Ids:
+    """Which id this process writes for each kind, and what the ids of records mean."""
+
+    def __init__(
+        self, current: Mapping[Kind, int], earlier: Mapping[int, Written] | None = None,
+        ask: Callable[[int], Written | None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`ask` is called once for an id that nobody has told; it returns None for one that means nothing here."""
+        self.headers = {kind: struct.pack(">bI", 0, current[kind]) for kind in Kind}
+        self._known: dict[int, Written | None] = {
+            **(earlier or {}), **{number: Written(kind) for kind, number in current.items()}
+        }  # fmt: skip
+        self._ask = ask
+
+    def meaning(self, number: int) -> Written | None:
+        """Return what an id means, None if nothing."""
+        if number not in self._known:
+            self._known[number] = self._ask(number)
+        return self._known[number]
+
+
+STATIC = Ids({kind: int(kind) for kind in Kind})
+_ids = STATIC
+
+
+def adopt(ids: Ids) -> None:
+    """Write and read by these ids from now on; for the begin of a process, before its first record."""
+    global _ids  # noqa: PLW0603 - one per process, as the topics it shares with others are
+    _ids = ids
+
+
+def header(kind: Kind) -> bytes:
+    """Return the bytes before every record of a kind."""
+    return _ids.headers[kind]
 
 
 def encode(kind: Kind, record: dict[str, Any]) -> bytes:
     """Return the wire bytes of a record. Raises ValueError or TypeError if it does not fit its schema."""
     out = io.BytesIO()
-    out.write(_HEADERS[kind])
+    out.write(_ids.headers[kind])
     fastavro.schemaless_writer(out, _PARSED[kind], record)
     return out.getvalue()
 
 
 def kind_of(value: bytes | None) -> Kind:
     """Return the kind that the header names. Raises UndecodableError."""
+    return _written(value).kind
+
+
+def _written(value: bytes | None) -> Written:
     if value is None or len(value) < HEADER_BYTES or value[0] != 0:
         raise UndecodableError("no_header", "not in the Confluent wire format")
     number = int.from_bytes(value[1:HEADER_BYTES], "big")
-    try:
-        return Kind(number)
-    except ValueError as error:
-        raise UndecodableError("unknown_schema", f"schema id {number} is not in the table") from error
+    found = _ids.meaning(number)
+    if found is None:
+        raise UndecodableError("unknown_schema", f"schema id {number} is not in the table")
+    return found
 
 
 def decode(value: bytes | None) -> tuple[Kind, dict[str, Any]]:
     """Return kind and record of wire bytes; trailing bytes are an error. Raises UndecodableError."""
-    kind = kind_of(value)
+    kind, schema = _written(value)
     assert value is not None
+    today = _PARSED[kind]
     body = io.BytesIO(value)
     body.seek(HEADER_BYTES)
     try:
-        record = fastavro.schemaless_reader(body, _PARSED[kind], None)
+        record = fastavro.schemaless_reader(
+            body, today if schema is None else schema, None if schema is None else today
+        )
     except Exception as error:  # fastavro raises many types on bytes that it did not write
         raise UndecodableError("bad_avro", f"{kind.name}: {type(error).__name__}: {error}") from error
     if body.tell() != len(value):

@@ -97,6 +97,10 @@ CATALOGUES = Topic(
     cleanup=Cleanup.COMPACT, transactional=True,
 )  # fmt: skip
 """Every catalogue that the tallies log was or is counted with, for whoever does not read that log from its begin."""
+LEDGER = Topic(
+    name="barometer.ledger.v1", record=Kind.LEDGER, key="topic id and partition", partitions=1, retention_ms=28 * DAY_MS,
+)  # fmt: skip
+"""What gateways say was acknowledged to them; the other lines of the ledger follow from the log."""
 
 TOPICS: tuple[Topic, ...] = (
     *LIVE.values(),
@@ -109,6 +113,7 @@ TOPICS: tuple[Topic, ...] = (
     REJECTED,
     STATE,
     CATALOGUES,
+    LEDGER,
 )
 SOURCES: tuple[Topic, ...] = (*LIVE.values(), ADMITTED)
 """The topics that stage 1 counts."""

@@ -14,7 +14,8 @@ from kafka.errors import KafkaError
 from schemas.codec import Kind, decode_as
 from schemas.errors import UnavailableError, UndecodableError
 from schemas.settings import Settings
-from schemas.topics import ADMITTED, HISTORY, LIVE, REJECTED, Topic
+from schemas.topics import ADMITTED, EVENT_TOPICS, HISTORY, LIVE, REJECTED, Topic
+from sinks.aside import REFUSED
 from sinks.clickhouse import PASSING, connect, unavailable
 from sinks.corrections import NOT_APPLIED, REPLACED
 
@@ -62,11 +63,13 @@ class Conservation:
     log: Ledger
     rows: int
     rows_twice: int
+    set_aside: int = 0
+    """Events that the store refused for what they hold: rows of rejected_events."""
 
     @property
     def residue(self) -> int:
-        """Return the events that are neither rows, nor repeats, nor undecodable, nor refused; negative: more rows than events."""
-        stored = self.rows - self.log.replaced
+        """Return the events that are neither rows, nor set aside, repeats, undecodable or refused; negative: more rows than events."""
+        stored = self.rows + self.set_aside - self.log.replaced
         return self.log.published - stored - self.log.repeats - self.log.undecodable - self.log.refused
 
     @property
@@ -175,6 +178,11 @@ def conservation(settings: Settings) -> Conservation:
             rows, twice = client.execute(
                 "SELECT count(), count() - uniqExact(topic_id, `partition`, `offset`) FROM feedback_events"
             )[0]
+            aside = client.execute(
+                "SELECT uniqExact(topic_id, `partition`, `offset`) FROM rejected_events"
+                f" WHERE {REFUSED} AND topic IN %(topics)s",
+                {"topics": tuple(topic.name for topic in EVENT_TOPICS)},
+            )[0][0]
     except PASSING as error:
         raise unavailable(error) from error
-    return Conservation(log=log, rows=rows, rows_twice=twice)
+    return Conservation(log=log, rows=rows, rows_twice=twice, set_aside=aside)

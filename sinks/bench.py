@@ -24,10 +24,10 @@ from schemas.settings import Settings
 from schemas.telemetry import Telemetry
 from schemas.topics import EVENT_TOPICS, LIVE
 from sinks.clickhouse import connect
-from sinks.insert import SETTINGS, columns_statement
 from sinks.migrate import migrate
 from sinks.rows import Place, event_rows, place_columns
 from sinks.sinking import run_sink
+from sinks.storing import SETTINGS, columns_statement
 
 EVENTS = 200_000
 BATCH = 20_000

@@ -11,6 +11,7 @@ from sinks.admissions import Admitted, event_ids
 from sinks.corrections import applied
 from sinks.insert import Inserter
 from sinks.rows import refused_record
+from sinks.seals import Seals
 from sinks.stored import versions
 
 
@@ -32,13 +33,16 @@ def correcting(decoded: Decoded) -> set[str]:
     return {name for name, one in zip(event_ids(decoded), corrects, strict=True) if one is not None}
 
 
-async def corrected(store: Inserter, corrections: Sequence[FeedbackEvent]) -> tuple[list[Admitted], list[Rejection]]:
+async def corrected(
+    store: Inserter, corrections: Sequence[FeedbackEvent], seals: Seals, hidden: frozenset[str]
+) -> tuple[list[Admitted], list[Rejection]]:
     """Return the records that corrections of different events stand for, and the rejections of those that fit none.
 
-    Everything admitted before must be stored: what a correction takes back is the version that stands in `store`.
+    Everything admitted before must be stored: what a correction takes back is the version that stands in `store`. Neither its text
+    nor the attributes `hidden` (lower case) go out again: on a topic they would outlive their erasure.
     """
     targets = [one.corrects for one in corrections if one.corrects is not None]
-    found = await store.ask(lambda client: versions(client, targets))
+    found = await store.ask(lambda client: versions(client, targets, hidden=hidden))
     out: list[Admitted] = []
     refused = []
     for one in corrections:
@@ -46,7 +50,7 @@ async def corrected(store: Inserter, corrections: Sequence[FeedbackEvent]) -> tu
         try:
             events = applied(one, found[one.corrects])
         except InvalidEventError as error:
-            refused.append(rejection(refused_record(one, error)))
+            refused.append(rejection(seals.rejected(refused_record(one, error))))
             continue
         # one key for all versions of an event: its partition keeps their order
         key = found[one.corrects][0].key

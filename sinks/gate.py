@@ -21,7 +21,7 @@ from schemas.event import from_record
 from schemas.killpoint import KillPoints
 from schemas.outputs import digest
 from schemas.readiness import Readiness
-from schemas.settings import Settings
+from schemas.settings import Settings, identifying
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LIVE, REJECTED
 from sinks.admissions import EVENTS_GROUP, Admitted, admissible, event_ids, read_admissions
@@ -32,6 +32,7 @@ from sinks.insert import Inserter
 from sinks.live_marks import LiveMarks
 from sinks.positions import Fetched, Positions, describe, fetch, open_reader
 from sinks.rows import Place, undecodable_record
+from sinks.seals import seals_of
 from sinks.transactions import Record, Transactions
 
 BATCH_RECORDS = 5_000
@@ -54,6 +55,8 @@ class Gate:
         self._kill = KillPoints(settings.kill_point)
         self._prefix = settings.topic_prefix
         self._store = Inserter(lambda: connect(settings), telemetry, readiness, lambda: None)
+        self._seals = seals_of(settings, clock)
+        self._identifying = identifying(settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Admit until `stop`. Any exception means: this process must end; nothing was admitted past it."""
@@ -144,7 +147,7 @@ class Gate:
             await self._send(producer, outputs, [], {})
             if not await self._all_stored(positions, stop):
                 return
-            outputs, refused = await corrected(self._store, some)
+            outputs, refused = await corrected(self._store, some, self._seals, self._identifying)
             rejects += refused
         await self._send(producer, outputs, rejects, ends)
         self._count(len(chosen), len(ids) - len(chosen), len(rejects))
@@ -197,7 +200,7 @@ class Gate:
         )
         record = undecodable_record(one.value, stands, "", error)
         record |= {"stage": "gate", "channel": None, "rejected_id": digest("gate", *stands[1:4])}
-        return rejection(record)
+        return rejection(self._seals.rejected(record))
 
     def _count(self, admitted: int, repeats: int, rejected: int) -> None:
         if admitted:

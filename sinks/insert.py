@@ -1,14 +1,13 @@
-"""One insert = the rows of one vector under its token; on any doubt the same again, until they are stored.
+"""Inserts that wait: one vector under its token; on any doubt the same again, until it is stored.
 
-Nothing is skipped: while ClickHouse is down, full or read-only the vector waits, and readiness says so. After an insert whose
-fate was in doubt the stored offsets are looked up, and rows that miss are inserted under a token of their own.
+Nothing is skipped: while ClickHouse is down, full or read-only the vector waits, and readiness says so. A row that the store
+refuses for what it holds is found by cutting the vector in halves; its neighbours are stored.
 """
 
 import asyncio
-import hashlib
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from clickhouse_driver import Client
@@ -18,17 +17,14 @@ from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
 from sinks.clickhouse import PASSING, unavailable
 from sinks.ranges import Range
-from sinks.rows import Rows, Values
+from sinks.refusals import Refusal, RowsRefusedError, speaks_of_a_row
+from sinks.rows import Rows
+from sinks.storing import SETTLE_ROUNDS, Doubt, Piece, RowPlace, Storing
 
 BLOCK_ROWS = 1_048_449
 """What the server keeps as one block; an insert is atomic only within one."""
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
-LONGEST_PAUSE_S = 3600.0
-"""How long a paused owner may sleep between journal and insert and still be recognised by its token."""
-SETTLE_ROUNDS = 3
-SETTINGS = {"async_insert": 0, "insert_deduplicate": 1, "max_partitions_per_insert_block": 0}
-_WINDOW = re.compile(r"non_replicated_deduplication_window = (\d+)")
 
 Connect = Callable[[], Client]
 
@@ -46,38 +42,63 @@ class Inserter:
         self._readiness = readiness
         self._check_owner = check_owner
 
-    async def store(self, table: str, rows: Rows, ranges: Sequence[Range], token: str, *, doubt: bool = False) -> None:
-        """Store the rows once, however long it takes.
+    async def store(
+        self,
+        table: str,
+        rows: Rows,
+        ranges: Sequence[Range],
+        token: str,
+        *,
+        doubt: Doubt = Doubt.NONE,
+        aside: Collection[RowPlace] = (),
+        found: Callable[[Refusal], None] | None = None,
+        cut: Callable[[], None] = lambda: None,
+    ) -> list[Refusal]:
+        """Store the rows once, however long it takes; return the records that the store refuses for what they hold.
 
-        `doubt`: an earlier attempt at this vector may have got through, wholly or in part.
+        `found` hears of each of those at once and may raise; without it a refused row makes the vector wait, like everything else.
+        `aside` and `cut` as Storing says.
         """
         if not rows:
-            return
+            return []
         if len(rows) > BLOCK_ROWS:
             raise ContractError(
                 "vector_too_large", f"{len(rows)} rows of {table}, an insert is atomic up to {BLOCK_ROWS}"
             )
-        failed = await self._until_done(table, lambda client: _insert(client, table, rows, token))
-        if doubt or failed:
-            await self._settle(table, rows, ranges)
+        work = Storing(table, rows, ranges, token, doubt=doubt, aside=aside, found=found, cut=cut)
+        await self._piece(work, table, None, cutting=found is not None)
+        if work.in_doubt:
+            await self._settle(work, table)
+        return work.refused
 
-    async def _settle(self, table: str, rows: Rows, ranges: Sequence[Range]) -> None:
+    async def _piece(self, work: Storing, table: str, piece: Piece | None, *, cutting: bool) -> None:
+        """Store a piece; where the store refuses a row of it, its halves."""
+        if not (cutting and work.had_refused(piece or work.whole)):
+            try:
+                await self._until_done(table, lambda client: work.attempt(client, piece), refusals=cutting)
+            except RowsRefusedError as error:
+                if (piece or work.whole).records == 1:
+                    work.refuse((piece or work.whole).lo, error)
+                    return
+            else:
+                return
+        if (piece or work.whole).records > 1:
+            for half in (piece or work.whole).halves():
+                await self._piece(work, table, half, cutting=cutting)
+                work.cut()
+
+    async def _settle(self, work: Storing, table: str) -> None:
         """Compare what is stored of the vector with what belongs there; insert what misses."""
         for _ in range(SETTLE_ROUNDS):
-            stored = await self.ask(lambda client: stored_places(client, table, ranges))
-            missing = [i for i, place in enumerate(rows.places()) if place not in stored]
+            missing = await self.ask(work.missing)
             if not missing:
                 return
-            await self._add(table, rows.take(missing))
+            await self._until_done(table, partial(work.add, at=missing))
         raise ContractError(
             "rows_vanish",
             f"{len(missing)} rows of {table} were inserted and are not there",
             "compare the TTL of the table with the retention of its topics; look for a second writer",
         )
-
-    async def _add(self, table: str, rows: Rows) -> None:
-        own = hashlib.sha256(repr(rows.places()).encode()).hexdigest()
-        await self._until_done(table, lambda client: _insert(client, table, rows, f"{table}:missing:{own}"))
 
     async def ask(self, query: Callable[[Client], Any]) -> Any:
         """Return the answer to a query, however long it takes."""
@@ -85,28 +106,35 @@ class Inserter:
         await self._until_done("", lambda client: answer.append(query(client)))
         return answer[-1]
 
-    async def _until_done(self, table: str, act: Callable[[Client], object]) -> bool:
-        """Do `act` until it succeeds, and return whether it failed before."""
-        wait_s, failed = FIRST_WAIT_S, False
+    async def _until_done(self, table: str, act: Callable[[Client], object], *, refusals: bool = False) -> None:
+        """Do `act` until it succeeds. Raises RowsRefusedError, with `refusals`, if the store refuses a row."""
+        wait_s = FIRST_WAIT_S
         while True:
             self._check_owner()
             started = time.monotonic()
             try:
                 await asyncio.to_thread(self._act, act)
-            except PASSING as error:
-                failed = True
+            except Exception as error:
                 self.close()
+                if refusals and speaks_of_a_row(error):
+                    self._told(table, "refused")
+                    raise RowsRefusedError from error
+                if not isinstance(error, PASSING):
+                    raise
                 self._readiness.fail("clickhouse", str(unavailable(error)))
-                if table:
-                    self._telemetry.count("inserts_total", table=table, outcome="retried")
+                self._told(table, "retried")
             else:
                 self._readiness.ok("clickhouse")
                 if table:
-                    self._telemetry.count("inserts_total", table=table, outcome="stored")
+                    self._told(table, "stored")
                     self._telemetry.observe("insert_seconds", time.monotonic() - started, table=table)
-                return failed
+                return
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def _told(self, table: str, outcome: str) -> None:
+        if table:
+            self._telemetry.count("inserts_total", table=table, outcome=outcome)
 
     def _act(self, act: Callable[[Client], object]) -> None:
         if self._client is None:
@@ -118,46 +146,3 @@ class Inserter:
         if self._client is not None:
             self._client.disconnect()
             self._client = None
-
-
-def columns_statement(table: str, rows: Rows) -> tuple[str, list[Values]]:
-    """Return the statement and the columns of an insert."""
-    names = ", ".join(f"`{name}`" for name in rows.columns)
-    return f"INSERT INTO {table} ({names}) VALUES", list(rows.columns.values())
-
-
-def _insert(client: Client, table: str, rows: Rows, token: str) -> None:
-    statement, columns = columns_statement(table, rows)
-    client.execute(statement, columns, columnar=True, settings={**SETTINGS, "insert_deduplication_token": token})
-
-
-def stored_places(client: Client, table: str, ranges: Sequence[Range]) -> set[tuple[str, int, int]]:
-    """Return (topic id, partition, offset) of the rows that are stored of a vector."""
-    if not ranges:
-        return set()
-    within = " OR ".join(
-        f"(topic_id = '{one.topic_id}' AND `partition` = {one.partition} AND `offset` BETWEEN {one.first} AND {one.last})"
-        for one in ranges
-    )
-    columns = client.execute(
-        f"SELECT DISTINCT toString(topic_id), `partition`, `offset` FROM {table} WHERE {within}", columnar=True
-    )
-    return set(zip(*columns, strict=True)) if columns else set()
-
-
-def check_token_window(client: Client, table: str, flush_s: float) -> None:
-    """Raise ContractError unless ClickHouse remembers the tokens of a table for longer than a paused owner may sleep."""
-    found = client.execute(
-        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = %(table)s",
-        {"table": table},
-    )
-    if not found:
-        raise ContractError("no_table", f"no table {table}", "run `barometer migrate`")
-    window = _WINDOW.search(found[0][0])
-    needed = int(LONGEST_PAUSE_S / max(flush_s, 0.001))
-    if window is None or int(window.group(1)) < needed:
-        raise ContractError(
-            "token_window",
-            f"{table} remembers {window.group(1) if window else 0} insert tokens, {needed} are needed",
-            f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = {needed}, or raise sink_flush_s",
-        )

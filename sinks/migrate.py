@@ -17,8 +17,10 @@ from schemas.errors import ContractError
 from schemas.settings import Settings
 from sinks.clickhouse import PASSING, connect, database_of, unavailable
 from sinks.compiled.making import make_views
+from sinks.replicated import replicated
 
 Progress = Callable[[str], None]
+Rewrite = Callable[[str], str]
 
 LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -71,7 +73,7 @@ def migrate(
         with connect(settings, database="default") as server:
             server.execute(f"CREATE DATABASE IF NOT EXISTS `{database}`")
         with connect(settings) as client:
-            applied = apply(client, migrations(), progress)
+            applied = apply(client, migrations(), progress, rewrite=rewriting(settings))
             shown = catalogue or load(settings.catalogue, pane_ms=settings.pane_ms)
             copy_catalogue(client, shown)
             made = make_views(client, shown)
@@ -82,8 +84,25 @@ def migrate(
     return applied
 
 
-def apply(client: Client, wanted: list[Migration], progress: Progress) -> list[str]:
-    """Apply those of `wanted` that the client's database lacks. Raises ContractError before it changes anything."""
+def rewriting(settings: Settings) -> Rewrite:
+    """Return what the settings make of each statement."""
+    return replicated if settings.clickhouse_tables == "replicated" else str
+
+
+def shown(settings: Settings) -> str:
+    """Return all statements as `migrate` would run them with these settings, one file after the other."""
+    rewrite = rewriting(settings)
+    return "\n\n".join(
+        f"-- {one.name}\n" + "\n\n".join(f"{rewrite(statement)};" for statement in one.statements)
+        for one in migrations()
+    )
+
+
+def apply(client: Client, wanted: list[Migration], progress: Progress, *, rewrite: Rewrite = str) -> list[str]:
+    """Apply those of `wanted` that the client's database lacks, each statement as `rewrite` has it.
+
+    Raises ContractError before it changes anything.
+    """
     client.execute(LEDGER)
     had = {version: (name, checksum) for version, name, checksum in client.execute(
         "SELECT version, name, checksum FROM schema_migrations"
@@ -109,7 +128,7 @@ def apply(client: Client, wanted: list[Migration], progress: Progress) -> list[s
             continue
         progress(f"{one.name}: {len(one.statements)} statements")
         for statement in one.statements:
-            client.execute(statement)
+            client.execute(rewrite(statement))
         client.execute(
             "INSERT INTO schema_migrations (version, name, checksum) VALUES", [(one.version, one.name, one.checksum)],
             settings={"async_insert": 0},

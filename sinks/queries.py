@@ -42,8 +42,9 @@ def one_rejected(client: Client, rejected_id: str) -> Row | None:
     """Return one rejection with its bytes as text (and in hex, where they are no UTF-8), or None."""
     rows = _ask(
         client,
-        "SELECT * EXCEPT raw, if(isValidUTF8(raw), raw, '') AS raw, if(isValidUTF8(raw), '', hex(raw)) AS raw_hex"
-        " FROM rejected_events WHERE rejected_id = %(id)s LIMIT 1",
+        # by the table's name: the alias of the first would be read by the second
+        "SELECT * EXCEPT raw, if(isValidUTF8(one.raw), one.raw, '') AS raw, if(isValidUTF8(one.raw), '', hex(one.raw)) AS raw_hex"
+        " FROM rejected_events AS one WHERE rejected_id = %(id)s LIMIT 1",
         {"id": rejected_id},
     )
     return rows[0] if rows else None

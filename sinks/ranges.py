@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.errors import ContractError
+from sinks.ledger_lines import Open
 
 METADATA_BYTES = 4096
 """What a broker takes beside a committed offset (offset.metadata.max.bytes)."""
@@ -37,16 +38,32 @@ def token(table: str, ranges: Iterable[Range]) -> str:
     return f"{table}:{vector_hash(ranges)}"
 
 
+class Counts(NamedTuple):
+    """Of one partition: records lately, how many of them were set aside, and how many at its end in a row."""
+
+    records: int = 0
+    aside: int = 0
+    run: int = 0
+
+
+NONE_YET = Counts()
+
+
 class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What stands beside a committed offset of a sink: the arrived time (ms) that its partition has reached there.
 
-    While an insert is under way, `pending` holds its first and last offset and `vector` names the whole of it.
+    While an insert is under way, `pending` holds its first and last offset and `vector` names the whole of it; `recut`: some
+    of it may be stored under other tokens, since the log is read again. `line` is what the ledger has still open there,
+    `counts` what was set aside up to there.
     """
 
     arrived: int
     topic_id: str = ""
     pending: tuple[int, int] | None = None
     vector: str = ""
+    line: Open | None = None
+    recut: bool = False
+    counts: Counts | None = None
 
 
 def encode_mark(mark: Mark) -> str:

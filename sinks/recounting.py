@@ -30,6 +30,7 @@ from sinks.clickhouse import connect
 from sinks.dirty import Counted, End, changed_ends, recounted
 from sinks.following import DeclaredLog, partition_of
 from sinks.insert import Inserter
+from sinks.ledger_watch import watch_ledger
 from sinks.patience import behind, pause, until_done
 from sinks.positions import Positions, describe
 from sinks.seeding import Seeding
@@ -232,3 +233,5 @@ async def run_recount(
     async with asyncio.TaskGroup() as group:
         group.create_task(Recount(settings, catalogue, value_of, telemetry, readiness, clock).run(ended, once=once))
         group.create_task(Seeding(settings, telemetry, readiness, clock).run(ended, once=once))
+        if not once:
+            group.create_task(watch_ledger(settings, telemetry, ended, clock))

@@ -7,57 +7,37 @@ The commit carries the arrived time that the partition has reached: the gate wai
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, NoOffsetForPartitionError
-from aiokafka.structs import OffsetAndMetadata
 
 from schemas.arrival import LOG_APPEND_TIME
-from schemas.clock import Clock
 from schemas.errors import ContractError, UnavailableError
-from schemas.killpoint import KillPoints
-from schemas.readiness import Readiness
-from schemas.settings import Settings
-from schemas.telemetry import Telemetry
-from schemas.topics import TALLIES, Topic
-from sinks.insert import Inserter
-from sinks.owner import NotOwnerError, Ownership
+from schemas.topics import TALLIES
+from sinks.aside import undecodable_places
+from sinks.batches import Batch, store_batch, tell_batch
+from sinks.journal import Offsets, commit_of, journal_of, vector_of
+from sinks.ledger_blocks import counted_ends
+from sinks.ledger_lines import ledger_rows
+from sinks.owner import NotOwnerError
 from sinks.positions import committed_of, describe, fetch, open_reader, read_ranges
-from sinks.progress import Progress, check_position, check_topic_ids, recreated
-from sinks.ranges import VECTOR_DIGITS, Mark, Range, decode_mark, encode_mark, pending_vector, token, vector_hash
-from sinks.rows import Rows
-from sinks.tables import REJECTED_TABLE, Made, Memory, Table
+from sinks.progress import Progress, check_position, check_topic_ids, recreated, stored_beyond, was_reset
+from sinks.quota import Quota
+from sinks.ranges import NONE_YET, Mark, Range, decode_mark, pending_vector
+from sinks.storing import Doubt
+from sinks.tables import Memory
 from sinks.warming import stored_blocks, warm_filters
+from sinks.work import Work
+
+log = logging.getLogger(__name__)
 
 IDLE_COMMIT_S = 1.0
 """A batch without rows only commits, at most this often."""
 TOPIC_CHECK_S = 5.0
 LONGEST_FETCH_MS = 200
-LATENCY_SAMPLES = 500
-EVENTS = "feedback_events"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What the sink of one table works with; `topics`: name on the broker -> topic."""
-
-    settings: Settings
-    telemetry: Telemetry
-    readiness: Readiness
-    clock: Clock
-    table: Table
-    topics: Mapping[str, Topic]
-    ownership: Ownership
-    inserter: Inserter
-    kill: KillPoints
-
-    @property
-    def prefix(self) -> str:
-        """Return what stands before every topic and group."""
-        return self.settings.topic_prefix
 
 
 class Session:
@@ -67,7 +47,7 @@ class Session:
         self._work = work
         self._consumer = consumer
         self._progress = progress
-        self._memory = Memory()
+        self._memory = Memory(seals=work.seals)
         self._topic_ids = {tp.topic: one.topic_id for tp, one in progress.items()}
         self._held = self._held_bytes = 0
         self._oldest_s: float | None = None
@@ -92,16 +72,19 @@ class Session:
         for tp in sorted(everything):
             topic_id = found[tp.topic].topic_id
             mark = Mark(arrived=0)
-            if tp in committed:
+            if tp in committed and not was_reset(committed[tp], begins[tp]):
                 mark = decode_mark(committed[tp].metadata)
                 check_position(tp, committed[tp].offset, begins[tp], mark, topic_id)
             marks[topic_id, tp.partition] = mark
-            start = committed[tp].offset if tp in committed else begins[tp]
-            progress[tp] = Progress(work.topics[tp.topic], topic_id, tp.partition, start, mark.arrived)
+            start = max(committed[tp].offset, begins[tp]) if tp in committed else begins[tp]
+            progress[tp] = Progress(
+                work.topics[tp.topic], topic_id, tp.partition, start, mark.arrived, mark.line, mark.counts or NONE_YET
+            )
             consumer.seek(tp, start)
         session = cls(work, consumer, progress)
         await session._remember()
-        await session._finish(pending_vector(marks))
+        await session._finish(pending_vector(marks), recut=any(one.recut for one in marks.values()))
+        await session._learn_known()
         return session
 
     async def _remember(self) -> None:
@@ -116,8 +99,9 @@ class Session:
         if TALLIES in work.table.topics:
             offsets = {(one.topic_id, one.partition): one.committed for one in progress.values()}
             self._memory.blocks = await work.inserter.ask(lambda client: stored_blocks(client, offsets))
+            self._memory.ends = await work.inserter.ask(lambda client: counted_ends(client, offsets))
 
-    async def _finish(self, vector: Sequence[Range]) -> None:
+    async def _finish(self, vector: Sequence[Range], *, recut: bool) -> None:
         """Replay exactly the vector that a predecessor had journalled."""
         if not vector:
             return
@@ -136,10 +120,22 @@ class Session:
                 )
             self._progress[tp].next = end
             self._consumer.seek(tp, end)
-        made = await asyncio.to_thread(self._make)
-        await self._store(made, vector, doubt=True)
-        await self._commit(vector)
-        self._count(made)
+        batch = await asyncio.to_thread(self._make)
+        batch.quota.add(undecodable_places(batch.made))
+        await store_batch(self._work, batch, vector, doubt=Doubt.RECUT if recut else Doubt.REPLAYED)
+        await self._done(batch, vector)
+
+    async def _learn_known(self) -> None:
+        """Learn which records after the positions have rows already: then a position was lost, and the log is read again."""
+        table, places = self._work.table, list(self._progress.values())
+        known = await self._work.inserter.ask(lambda client: stored_beyond(client, table, places))
+        for one in places:
+            one.known = known.get(one.place, -1)
+            if one.known >= 0:
+                log.warning(
+                    "%s-%d: the position %d was lost or set back, rows are stored up to offset %d: nothing is stored twice",
+                    one.topic.name, one.partition, one.committed, one.known,
+                )  # fmt: skip
 
     async def step(self) -> None:
         """Take what is there, and store it when a batch is due."""
@@ -176,74 +172,60 @@ class Session:
 
     async def flush(self) -> None:
         """Store what was taken. A batch without rows only commits, and not often."""
-        vector = self._vector()
+        vector = vector_of(self._progress.values())
         if not vector:
             return
-        made = await asyncio.to_thread(self._make)  # heartbeats go on meanwhile
+        recut = any(one.known >= one.committed for one in self._progress.values())
+        batch = await asyncio.to_thread(self._make)  # heartbeats go on meanwhile
         self._oldest_s = None
-        if made.rows is None and made.rejected is None:
-            self._count(made)
+        made = batch.made
+        if made.rows is None and made.rejected is None and made.ledger is None:
+            self._advance(batch)
+            tell_batch(self._work, self._consumer, self._progress, batch)
             if time.monotonic() - self._last_commit_s >= IDLE_COMMIT_S:
                 await self._commit(vector)
             return
-        await self._journal(vector)
+        batch.quota.add(undecodable_places(made))
+        await self._send(journal_of(self._progress, vector, recut=recut))
         self._work.kill.reached("sink.before_insert")
-        await self._store(made, vector, doubt=False)
+        await store_batch(self._work, batch, vector, doubt=Doubt.RECUT if recut else Doubt.NONE)
         self._work.kill.reached("sink.after_insert")
+        await self._done(batch, vector)
+
+    async def _done(self, batch: Batch, vector: Sequence[Range]) -> None:
+        self._advance(batch)
         await self._commit(vector)
-        self._count(made)
+        self._work.kill.reached("sink.after_commit")
+        tell_batch(self._work, self._consumer, self._progress, batch)
 
-    def _vector(self) -> list[Range]:
-        return sorted(
-            Range(one.topic_id, one.partition, one.committed, one.next - 1)
-            for one in self._progress.values()
-            if one.next > one.committed
-        )
+    def _advance(self, batch: Batch) -> None:
+        for one in self._progress.values():
+            one.counted = batch.quota.after(one.place)
 
-    def _make(self) -> Made:
+    def _make(self) -> Batch:
+        settings, table = self._work.settings, self._work.table
+        before = {one.place: one.counted for one in self._progress.values()}
         takes = [one.take() for _, one in sorted(self._progress.items()) if one.records]
         self._held = self._held_bytes = 0
-        return self._work.table.make(takes, self._memory)
-
-    async def _store(self, made: Made, vector: Sequence[Range], *, doubt: bool) -> None:
-        """Insert the rows, and beside them, under the same vector, what could not be decoded."""
-        inserter = self._work.inserter
-        for name, rows in ((self._work.table.name, made.rows), (REJECTED_TABLE, made.rejected)):
-            if rows is not None:
-                await inserter.store(name, rows, vector, token(name, vector), doubt=doubt)
-
-    async def _journal(self, vector: Sequence[Range]) -> None:
-        name = vector_hash(vector)[:VECTOR_DIGITS]
-        pending = {(one.topic_id, one.partition): (one.first, one.last) for one in vector}
-        marks = {
-            tp: OffsetAndMetadata(
-                one.committed,
-                encode_mark(
-                    Mark(
-                        arrived=one.arrived, topic_id=one.topic_id, vector=name,
-                        pending=pending[one.topic_id, one.partition],
-                    )
-                ),
-            )
-            for tp, one in self._progress.items()
-            if (one.topic_id, one.partition) in pending
-        }  # fmt: skip
-        await self._send(marks)
+        made = table.make(takes, self._memory)
+        places = {one.place: one for one in self._progress.values()}
+        for one in made.counts if table.counts else ():
+            made.closed += places[one.begins.topic_id, one.begins.partition].count([one])
+        made.ledger = ledger_rows(made.closed)
+        ratio, run = settings.sink_max_rejected_ratio, settings.sink_max_rejected_run
+        return Batch(made, takes, Quota(table.name, takes, before, ratio=ratio, run=run), [])
 
     async def _commit(self, vector: Sequence[Range]) -> None:
-        ends = {(one.topic_id, one.partition): one.last + 1 for one in vector}
-        done = {tp: one for tp, one in self._progress.items() if (one.topic_id, one.partition) in ends}
-        await self._send({
-            tp: OffsetAndMetadata(
-                ends[one.topic_id, one.partition], encode_mark(Mark(arrived=one.reached, topic_id=one.topic_id))
-            )
-            for tp, one in done.items()
-        })  # fmt: skip
-        for one in done.values():
-            one.committed, one.arrived = ends[one.topic_id, one.partition], one.reached
+        lines = self._work.table.counts
+        await self._send(commit_of(self._progress, vector, lines=lines))
+        for one in self._progress.values():
+            end = next((part.last + 1 for part in vector if (part.topic_id, part.partition) == one.place), None)
+            if end is not None:
+                one.committed, one.arrived, one.counts = end, one.reached, one.counted
+                one.said = one.line if lines else None
         self._last_commit_s = time.monotonic()
 
-    async def _send(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    async def _send(self, offsets: Offsets) -> None:
         self._work.ownership.check()
         try:
             await self._consumer.commit(offsets)
@@ -261,30 +243,3 @@ class Session:
         for name, one in found.items():
             if one.topic_id != self._topic_ids[name]:
                 raise recreated(name, self._topic_ids[name], one.topic_id)
-
-    def _count(self, made: Made) -> None:
-        telemetry, name, now_ms = self._work.telemetry, self._work.table.name, self._work.clock()
-        for topic, repeats in made.repeats.items():
-            telemetry.count("repeats_total", repeats, stage="sink", topic=topic)
-        for topic, bad in made.undecodable.items():
-            telemetry.count("undecodable_total", bad, stage="sink", topic=topic)
-        for table, rows in ((name, made.rows), (REJECTED_TABLE, made.rejected)):
-            if rows is not None:
-                telemetry.count("inserted_rows_total", len(rows), table=table)
-        if made.rows is not None and name == EVENTS:
-            self._latencies(made.rows, now_ms)
-        self._work.ownership.check()
-        for tp, one in self._progress.items():
-            label = {"topic": one.topic.name, "partition": str(one.partition)}
-            end = self._consumer.last_stable_offset(tp)
-            if end is not None:
-                telemetry.set("lag_records", max(0, end - one.committed), stage="sink", **label)
-            if one.arrived:
-                telemetry.set("lag_seconds", (now_ms - one.arrived) / 1000, stage="sink", **label)
-
-    def _latencies(self, rows: Rows, now_ms: int) -> None:
-        """Observe live rows from reception to storage; of a large insert evenly spaced ones."""
-        every = max(1, len(rows) // LATENCY_SAMPLES)
-        for lane, received in zip(rows.columns["lane"][::every], rows.columns["received_at"][::every], strict=True):
-            if lane == "live":
-                self._work.telemetry.observe("capture_to_row_seconds", max(0, now_ms - received) / 1000)

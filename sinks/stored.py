@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from clickhouse_driver import Client
 
 from schemas.event import Answer, Channel, Direction, FeedbackEvent, Order, Traits
@@ -105,17 +106,29 @@ def _bytes(given: str | bytes) -> bytes | None:
     return given if isinstance(given, bytes) else given.encode("latin-1")
 
 
-def versions(client: Client, targets: Sequence[str]) -> dict[str, list[FeedbackEvent]]:
-    """Return target id -> the event of that id and all that corrects it, in the order in which they were admitted."""
+def _without(event: FeedbackEvent, hidden: frozenset[str]) -> FeedbackEvent:
+    if not any(name.lower() in hidden for name in event.attributes):
+        return event
+    kept = {name: value for name, value in event.attributes.items() if name.lower() not in hidden}
+    return msgspec.structs.replace(event, attributes=kept)
+
+
+def versions(
+    client: Client, targets: Sequence[str], *, hidden: frozenset[str] = frozenset()
+) -> dict[str, list[FeedbackEvent]]:
+    """Return target id -> the event of that id and all that corrects it, in the order in which they were admitted.
+
+    They come without texts, and without the attributes whose names in lower case are `hidden`.
+    """
     out: dict[str, list[FeedbackEvent]] = {one: [] for one in targets}
     rows = client.execute(
-        f"SELECT {selected()} FROM feedback_events WHERE event_id IN %(ids)s OR corrects IN %(ids)s"
+        f"SELECT {selected(texts=False)} FROM feedback_events WHERE event_id IN %(ids)s OR corrects IN %(ids)s"
         " ORDER BY corrects != '', arrived_at, offset",
         {"ids": tuple(targets)},
         settings={"max_query_size": 1 << 26},
     )
     for row in rows:
-        event = event_of(row)
+        event = _without(event_of(row), hidden)
         if event.corrects is None:
             out[event.event_id].append(event)
         elif event.corrects in out:

@@ -19,18 +19,22 @@ from schemas.codec import Kind, decode_as
 from schemas.declared import LESSON
 from schemas.errors import UndecodableError
 from schemas.event import Lane
+from schemas.ledger import Line
 from schemas.repeats import RepeatFilter, id_words
 from schemas.topics import (
     ADMITTED,
     ALARMS,
     EVENT_TOPICS,
     IMMEDIATE,
+    LEDGER,
     LIVE,
     READINGS,
     REJECTED,
     TALLIES,
     Topic,
 )
+from sinks.ledger_blocks import block_line
+from sinks.ledger_lines import LEDGER_TABLE, Counted, Numbered, counted, line_rows
 from sinks.rows import (
     PLACE_COLUMNS,
     MakeRows,
@@ -45,6 +49,7 @@ from sinks.rows import (
     transition_rows,
     undecodable_record,
 )
+from sinks.seals import Seals
 
 CHANNELS = {topic.name: str(channel) for channel, topic in LIVE.items()}
 REJECTED_TABLE = "rejected_events"
@@ -75,24 +80,38 @@ class Take(NamedTuple):
         name, topic_id, partition = self.topic.name, self.topic_id, self.partition
         return [Place(name, topic_id, partition, self.records[i].offset, self.arrived[i]) for i in at]
 
+    def counted(self, records: Sequence[int], good: Sequence[int], kept: Sequence[int]) -> list[Counted]:
+        """Return for the ledger what became of the records: positions of all but ticks, of the readable, of those kept."""
+        where = Place(self.topic.name, self.topic_id, self.partition, 0, 0)
+        return counted(where, [one.offset for one in self.records], self.arrived, Numbered(records, good, kept))
+
 
 @dataclass(slots=True)
 class Memory:
     """What a sink remembers of the log before its position.
 
-    `filters`: (topic, partition) -> ids seen; `blocks`: source (topic id, partition) -> the last pane stored.
+    `filters`: (topic, partition) -> ids seen; `blocks`: source (topic id, partition) -> the last pane stored; `ends`: source
+    -> first offset that no block has counted. `seals`: what opens texts and seals raw bytes; None leaves them as they are.
     """
 
     filters: dict[tuple[str, int], RepeatFilter] = field(default_factory=dict)
     blocks: dict[tuple[str, int], int] = field(default_factory=dict)
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    seals: Seals | None = None
 
 
 @dataclass(slots=True)
 class Made:
-    """Rows of a table, rows of rejected_events beside them, and what became no row, by topic."""
+    """Rows of a table, rows of rejected_events and of the ledger beside them, and what became no row, by topic.
+
+    `counts`: what became of the records, for the lines that their partitions keep open; `closed`: lines that end here.
+    """
 
     rows: Rows | None = None
     rejected: Rows | None = None
+    ledger: Rows | None = None
+    counts: list[Counted] = field(default_factory=list)
+    closed: list[tuple[Line, Place]] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     undecodable: Counter[str] = field(default_factory=Counter)
 
@@ -103,7 +122,10 @@ Ids = Callable[[Sequence[bytes | None]], tuple[list[int], list[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table. `windows`: topic -> W of its repeat filter, with `ids` giving the ids of records for the warm-up."""
+    """One table. `windows`: topic -> W of its repeat filter, with `ids` giving the ids of records for the warm-up.
+
+    `counts`: whether the ledger says what became of the records of its topics.
+    """
 
     name: str
     topics: tuple[Topic, ...]
@@ -111,16 +133,18 @@ class Table:
     windows: Mapping[str, int] = field(default_factory=dict)
     ids: Ids | None = None
     batch_bytes: int = BATCH_BYTES
+    counts: bool = True
 
 
-def _rejects(bad: Sequence[tuple[Take, int, UndecodableError]], made: Made) -> None:
+def _rejects(bad: Sequence[tuple[Take, int, UndecodableError]], made: Made, seals: Seals | None) -> None:
     """Put undecodable records aside as rows of rejected_events."""
     if not bad:
         return
     records, places = [], []
     for take, at, error in bad:
         place = take.places([at])[0]
-        records.append(undecodable_record(take.records[at].value, place, CHANNELS.get(take.topic.name, ""), error))
+        record = undecodable_record(take.records[at].value, place, CHANNELS.get(take.topic.name, ""), error)
+        records.append(record if seals is None else seals.rejected(record))
         places.append(place)
         made.undecodable[take.topic.name] += 1
     made.rejected = rejected_rows(records, places)
@@ -166,11 +190,14 @@ def make_events(takes: Sequence[Take], memory: Memory) -> Made:
         kept = good if all(first) else [i for i, new in zip(good, first, strict=True) if new]
         if len(kept) < len(good):
             made.repeats[take.topic.name] += len(good) - len(kept)
+        made.counts += take.counted(at, good, kept)
         keep.extend(first)
         _place(columns, take, kept)
-    _rejects(bad, made)
+    _rejects(bad, made, memory.seals)
     if columns["offset"]:
         made.rows = event_rows(decoded.events if all(keep) else decoded.events.filter(pa.array(keep)), columns)
+        if memory.seals is not None:
+            memory.seals.open(made.rows)
     return made
 
 
@@ -213,15 +240,18 @@ def _plain(kind: Kind, rows: MakeRows, id_field: str = "") -> Make:
     def make(takes: Sequence[Take], memory: Memory) -> Made:
         made = Made()
         decoded, bad = _decoded(takes, kind)
-        _rejects(bad, made)
+        _rejects(bad, made, memory.seals)
         kept: list[Record] = []
         places: list[Place] = []
         for take, at, records in decoded:
             first = _first(take, memory, at, [one[id_field] for one in records]) if id_field else [True] * len(at)
             if not all(first):
                 made.repeats[take.topic.name] += first.count(False)
+            chosen = [i for i, new in zip(at, first, strict=True) if new]
             kept.extend(one for one, new in zip(records, first, strict=True) if new)
-            places.extend(take.places([i for i, new in zip(at, first, strict=True) if new]))
+            places.extend(take.places(chosen))
+            wanted = [i for i, one in enumerate(take.records) if not is_tick(one.key, one.value)]
+            made.counts += take.counted(wanted, at, chosen)
         if kept:
             made.rows = rows(kept, places)
         return made
@@ -253,13 +283,16 @@ def make_tallies(takes: Sequence[Take], memory: Memory) -> Made:
         for take in takes
     ]
     decoded, bad = _decoded(blocks, Kind.BLOCK, from_record)
-    _rejects(bad, made)
+    _rejects(bad, made, memory.seals)
     kept: list[Record] = []
     places: list[Place] = []
     for take, at, records in decoded:
         for i, record in zip(at, records, strict=True):
             if record["topic"] == LESSON:
                 continue
+            line = block_line(record, memory.ends)
+            if line is not None:
+                made.closed += [(line, place) for place in take.places([i])]
             source = (record["topic_id"], record["partition"])
             if record["to_pane"] <= memory.blocks.get(source, -1):
                 made.repeats[take.topic.name] += 1
@@ -299,7 +332,7 @@ TABLES: Mapping[str, Table] = {
             name="feedback_events", topics=EVENT_TOPICS, make=make_events, ids=event_ids,
             windows={one.name: one.repeat_window_ms for one in EVENT_TOPICS if one.repeat_window_ms is not None},
         ),
-        Table(name="tallies", topics=(TALLIES,), make=make_tallies, batch_bytes=BLOCK_BATCH_BYTES),
+        Table(name="tallies", topics=(TALLIES,), make=make_tallies, batch_bytes=BLOCK_BATCH_BYTES, counts=False),
         Table(name="readings", topics=(READINGS,), make=_plain(Kind.READING, reading_rows)),
         Table(
             name="alarm_transitions", topics=(ALARMS, IMMEDIATE), ids=transition_ids,
@@ -307,5 +340,6 @@ TABLES: Mapping[str, Table] = {
             windows={one.name: one.repeat_window_ms or one.retention_ms for one in (ALARMS, IMMEDIATE)},
         ),
         Table(name=REJECTED_TABLE, topics=(REJECTED,), make=_make_rejected),
+        Table(name=LEDGER_TABLE, topics=(LEDGER,), make=_plain(Kind.LEDGER, line_rows), counts=False),
     )
 }  # fmt: skip

@@ -15,8 +15,8 @@ from schemas.errors import ContractError
 from schemas.settings import Settings
 from sinks.access import BI_GRANTS, BI_TEXT_GRANTS, BI_TEXT_VIEWS, BI_VIEWS
 from sinks.clickhouse import connect
-from sinks.insert import check_token_window
 from sinks.migrate import Migration, apply, migrate, migrations
+from sinks.store_checks import check_token_window
 from sinks.tables import TABLES
 
 

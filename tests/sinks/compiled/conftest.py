@@ -18,8 +18,8 @@ from schemas.event import to_record as event_record
 from schemas.settings import Settings
 from schemas.topics import ADMITTED, TALLIES
 from sinks.clickhouse import connect
-from sinks.insert import columns_statement
 from sinks.migrate import migrate
+from sinks.storing import columns_statement
 from sinks.tables import Make, Memory, Take, make_events, make_tallies
 from streams.core.counting import count_events, frame_of
 from streams.core.merging import merged
