@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 
 from producers.gateway import Gateway, Server, build_app
 from producers.publisher import Publisher, Record
+from producers.sealer import sealer_of
 from schemas.arrival import sent_header
 from schemas.broker import reaching
 from schemas.catalogue import Catalogue
@@ -108,7 +109,7 @@ def bench_gateway(
     publisher = _Kept(settings, clock=clock, telemetry=telemetry, readiness=readiness)
     publisher.kept = []
     gateway = Gateway(settings, publisher=publisher, catalogue=catalogue, clock=clock, telemetry=telemetry, readiness=readiness,
-                      new_id=lambda: str(uuid4()))  # fmt: skip
+                      sealer=sealer_of(settings, catalogue, clock), new_id=lambda: str(uuid4()))  # fmt: skip
     listening = threading.Event()
     address: list[str] = []
 

@@ -9,9 +9,11 @@ from producers.event_bytes import event_bytes
 from producers.lanes import topic_of
 from producers.pseudonyms import Pseudonyms
 from producers.publisher import Record
+from producers.refusals import unavailable
 from producers.rejections import channel_in, rejected_record
+from producers.sealer import Sealer
 from schemas.catalogue import Catalogue
-from schemas.errors import InvalidEventError
+from schemas.errors import InvalidEventError, UnavailableError
 from schemas.event import FeedbackEvent
 
 
@@ -39,15 +41,23 @@ class Capture:
     """Turn native items into records for the publisher."""
 
     def __init__(
-        self, *, pseudonyms: Pseudonyms, catalogue: Catalogue, new_id: native.NewId, max_event_bytes: int
+        self,
+        *,
+        pseudonyms: Pseudonyms,
+        catalogue: Catalogue,
+        sealer: Sealer,
+        new_id: native.NewId,
+        max_event_bytes: int,
     ) -> None:
         self._pseudonyms = pseudonyms
         self._scales = catalogue.scales()
+        self._sealer = sealer
         self._new_id = new_id
         self._max_event_bytes = max_event_bytes
 
     def add(self, items: Sequence[bytes], into: Captured, *, first_index: int, source: str, received_at: int) -> None:
-        """Add the records of `items` to `into`; times in epoch ms."""
+        """Add the records of `items` to `into`, sealed; times in epoch ms. Raises Refusal 503 without the keyring."""
+        events = []
         for index, raw in enumerate(items, first_index):
             try:
                 event = self.event(native.decode(raw, max_event_bytes=self._max_event_bytes), source, received_at)
@@ -56,9 +66,10 @@ class Capture:
                 into.refused.append(Refused(index=index, reason=error.reason, field=error.field, detail=detail))
                 into.records.append(self.rejection(error, raw, source=source, received_at=received_at))
             else:
-                into.records.append(event_record(event))
+                events.append(event)
                 into.accepted += 1
                 into.channels[event.channel] += 1
+        into.records += self.records(events)
 
     def event(self, item: native.NativeEvent, source: str, received_at: int) -> FeedbackEvent:
         """Return the event of a decoded item. Raises InvalidEventError."""
@@ -67,16 +78,26 @@ class Capture:
             new_id=self._new_id,
         )  # fmt: skip
 
+    def records(self, events: Sequence[FeedbackEvent]) -> list[Record]:
+        """Return the records of events, sealed. Raises Refusal 503 while the keyring cannot be read or written."""
+        try:
+            return [event_record(event) for event in self._sealer.events(events)]
+        except UnavailableError as error:
+            raise unavailable(error.detail) from error
+
     def rejection(
         self, error: InvalidEventError, raw: bytes, *, source: str, received_at: int, raw_bytes: int | None = None
     ) -> Record:
-        """Return the record of an input that the gateway refused."""
-        return rejected_record(
-            error, raw, rejected_id=self._new_id(), stage="gateway", source=source, received_at=received_at,
-            channel=channel_in(raw), raw_bytes=raw_bytes,
-        )  # fmt: skip
+        """Return the record of an input that the gateway refused. Raises Refusal 503 as `records` does."""
+        try:
+            return rejected_record(
+                error, raw, sealer=self._sealer, rejected_id=self._new_id(), stage="gateway", source=source,
+                received_at=received_at, channel=channel_in(raw), raw_bytes=raw_bytes,
+            )  # fmt: skip
+        except UnavailableError as failed:
+            raise unavailable(failed.detail) from failed
 
 
 def event_record(event: FeedbackEvent) -> Record:
-    """Return the record of an event, on its lane and under its key."""
+    """Return the record of an event that is sealed, on its lane and under its key."""
     return Record(topic_of(event).name, event.key, event_bytes(event))

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from producers.bodies import Limits, read_body
-from producers.capture import Capture, Captured, event_record
+from producers.capture import Capture, Captured
 from producers.channels.native import NativeAnswer, NativeEvent, NewId, check_string
 from producers.publisher import Record
 from producers.refusals import Refusal
@@ -130,7 +130,7 @@ class CardPage:
             lang=language,
         )
         event = self._capture.event(item, SOURCE, self._clock())
-        captured = Captured(records=[event_record(event)], accepted=1)
+        captured = Captured(records=self._capture.records([event]), accepted=1)
         captured.channels[Channel.CARD] += 1
         await self._publish(captured.records, captured, ROUTE)
 

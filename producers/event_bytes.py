@@ -7,10 +7,9 @@ Source: Apache Avro specification 1.12, binary encoding.
 import struct
 from functools import lru_cache
 
-from schemas.codec import Kind
+from schemas.codec import Kind, header
 from schemas.event import Answer, Channel, Direction, FeedbackEvent, Order, Traits
 
-_HEADER = struct.pack(">bI", 0, Kind.EVENT)
 _DOUBLE = struct.Struct("<d").pack
 _NULL, _FIRST = b"\x00", b"\x02"
 _FALSE_TRUE = (b"\x00", b"\x01")
@@ -102,7 +101,7 @@ def _bytes(raw: bytes | None) -> bytes:
 def event_bytes(event: FeedbackEvent) -> bytes:
     """Return the wire bytes of an event, header included; its fields in the order of the schema."""
     return b"".join((
-        _HEADER,
+        header(Kind.EVENT),
         _string(event.event_id),
         _CHANNELS[event.channel],
         _word(event.kind),

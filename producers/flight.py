@@ -1,16 +1,21 @@
 """Records on their way to the broker, from the send to the last acknowledgement."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import structlog
+
 Settled = Callable[["BaseException | None"], None]
+log = structlog.get_logger("producers.flight")
 
 
 class Sent(Protocol):
     """What the client gives for one record: done once the broker has answered or the record is given up."""
 
     is_done: bool
+    value: Any
     exception: BaseException | None
 
     def add_callback(self, f: Callable[[Any], None]) -> Any:
@@ -56,3 +61,18 @@ class Flight:
         self._sent = ()
         self._done.set()
         self._settled(self._error)
+
+
+def tell(
+    loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[BaseException | None]", error: BaseException | None
+) -> None:
+    """Give `error`, or None, from any thread, to whoever waits in `loop`; nothing if it has given up."""
+
+    def resolve() -> None:
+        if not waiter.done():
+            waiter.set_result(error)
+
+    try:
+        loop.call_soon_threadsafe(resolve)
+    except RuntimeError:  # the loop was closed: nobody waits any more
+        log.warning("an acknowledgement came after the end")

@@ -1,4 +1,4 @@
-"""The HTTP gateway: routes, limits, answers. A 2xx follows the broker's acknowledgement, never the other way round."""
+"""The HTTP gateway: routes, limits, answers. A 2xx follows the broker's acknowledgement, or the sync of the local spool."""
 
 import asyncio
 import signal
@@ -23,8 +23,10 @@ from producers.capture import Capture, Captured
 from producers.card_page import CardPage
 from producers.docs_page import docs_html
 from producers.pseudonyms import pseudonyms_of
-from producers.publisher import Publisher, Record
+from producers.publisher import CHECK, Publisher, Record
 from producers.refusals import Refusal, json_answer, unavailable
+from producers.sealer import Sealer, sealer_of
+from producers.spooling import Spooling, open_spooling
 from producers.write_keys import RateLimit, WriteKeys
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock
@@ -39,25 +41,29 @@ CHUNK_ITEMS = 250
 """Items parsed between two turns of the event loop, so that a large batch does not hold up the small ones."""
 MAX_HELD_BYTES = 256 * 1024 * 1024
 GRACE_S = 8
+NOT_SNIFFED = {"X-Content-Type-Options": "nosniff"}
 log = structlog.get_logger("producers.gateway")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Gateway:
-    """The routes of the gateway over one publisher."""
+    """The routes of the gateway over one publisher, and the spool behind it if there is one."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         publisher: Publisher,
+        spooling: Spooling | None = None,
         catalogue: Catalogue,
+        sealer: Sealer,
         clock: Clock,
         telemetry: Telemetry,
         readiness: Readiness,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
-        self._publisher = publisher
+        self._durable = publisher if spooling is None else spooling
+        self._spooling = spooling
         self._clock = clock
         self._telemetry = telemetry
         self._readiness = readiness
@@ -70,8 +76,8 @@ class Gateway:
             items=settings.max_batch_events,
         )
         self._capture = Capture(
-            pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country), catalogue=catalogue, new_id=new_id,
-            max_event_bytes=settings.max_event_bytes,
+            pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country), catalogue=catalogue, sealer=sealer,
+            new_id=new_id, max_event_bytes=settings.max_event_bytes,
         )  # fmt: skip
         self._openapi = (files("producers") / "page" / "openapi.json").read_bytes()
         self._docs = docs_html(self._openapi)
@@ -121,7 +127,7 @@ class Gateway:
     async def publish(self, records: list[Record], captured: Captured, route: str) -> None:
         """Make records durable and count what was captured. Raises Refusal 503."""
         try:
-            await self._publisher.publish(records)
+            await self._durable.publish(records)
         except UnavailableError as error:
             log.warning("not durable", reason=error.reason, records=len(records))
             raise unavailable(error.detail) from error
@@ -186,21 +192,25 @@ class Gateway:
         return json_answer(200, {"alive": True})
 
     async def readyz(self, request: Request) -> Response:
-        """Say whether events can be taken, else which check fails and why."""
+        """Say whether events can be taken, else which check fails and why; `notes` where the spool takes them."""
         failing = self._readiness.failing()
-        return json_answer(503 if failing else 200, {"ready": not failing, "failing": failing})
+        notes = {} if self._spooling is None else self._spooling.health(failing, CHECK)
+        answer = {"ready": not failing, "failing": failing} | ({"notes": notes} if notes else {})
+        return json_answer(503 if failing else 200, answer)
 
     async def metrics(self, request: Request) -> Response:
         """Give all metrics in the text format of Prometheus."""
+        if self._spooling is not None:
+            self._spooling.measure()
         return Response(generate_latest(self._telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def openapi(self, request: Request) -> Response:
         """Give the description of this API."""
-        return Response(self._openapi, media_type="application/json")
+        return Response(self._openapi, media_type="application/json", headers=NOT_SNIFFED)
 
     async def docs(self, request: Request) -> Response:
         """Give the same description for people."""
-        return HTMLResponse(self._docs)
+        return HTMLResponse(self._docs, headers=NOT_SNIFFED)
 
 
 async def _plain_error(request: Request, error: Exception) -> Response:
@@ -229,17 +239,31 @@ def run_gateway(
 
     `announce` is called with host and port once requests are taken.
     """
+    sealer = sealer_of(settings, catalogue, clock)
+    sealer.check()
     publisher = Publisher(settings, clock=clock, telemetry=telemetry, readiness=readiness)
+    broken: list[BaseException] = []
+
+    def end(error: BaseException) -> None:
+        broken.append(error)
+        server.should_exit = True
+
+    spooling = open_spooling(settings, publisher, clock=clock, telemetry=telemetry, failed=end)
     gateway = Gateway(
-        settings, publisher=publisher, catalogue=catalogue, clock=clock, telemetry=telemetry, readiness=readiness
-    )
+        settings, publisher=publisher, spooling=spooling, catalogue=catalogue, sealer=sealer, clock=clock,
+        telemetry=telemetry, readiness=readiness,
+    )  # fmt: skip
     server = Server(build_app(gateway), settings.gateway_host, settings.gateway_port, announce)
     publisher.start()
+    if spooling is not None:
+        spooling.start()
     try:
         server.run()
     finally:
+        if spooling is not None:
+            spooling.close()
         publisher.close()
-    return 0 if server.started else 1
+    return 0 if server.started and not broken else 1
 
 
 class Server(uvicorn.Server):

@@ -1,8 +1,9 @@
 """Files to import, cut into rows: one JSON line, one mail, one table row. Reading streams; sizes are bounded."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,6 +53,13 @@ class Reading:
     pseudonyms: Pseudonyms
     catalogue: Catalogue
     max_event_bytes: int
+    unnamed: Counter[str] = field(default_factory=Counter)
+    """Source -> rows without an id of their own: the file's content and their place name them."""
+
+    def name(self, source: str, row: int) -> str:
+        """Return the id of a row that has none."""
+        self.unnamed[source] += 1
+        return natural_id(source, f"{self.fingerprint}:{row}")
 
 
 def format_of(path: Path) -> Format:
@@ -89,6 +97,12 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_file():
         raise UsageError("no_file", f"{path}: is no file", "check the path")
     return [path]
+
+
+def appearance(path: Path) -> list[tuple[str, int, int, int]]:
+    """Return what changes when somebody writes to the file, or to a mail of the directory, or replaces it."""
+    found = [(one, one.stat()) for one in files_of(path)]
+    return [(str(one), stat.st_ino, stat.st_size, stat.st_mtime_ns) for one, stat in found]
 
 
 def rows_of(path: Path, kind: Format, reading: Reading) -> Iterator[Row]:
@@ -130,7 +144,7 @@ def _timed(item: native.NativeEvent, source: str, number: int, reading: Reading)
         raise InvalidEventError("missing_field", "occurred_at", "an import says when it happened")
     return native.to_event(
         item, source=source, received_at=reading.received_at, pseudonyms=reading.pseudonyms,
-        scales=reading.catalogue.scales(), new_id=lambda: natural_id(source, f"{reading.fingerprint}:{number}"),
+        scales=reading.catalogue.scales(), new_id=lambda: reading.name(source, number),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 The position in a file is written only after the broker has acknowledged all rows before it.
 """
 
-import json
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,24 +19,29 @@ from producers.import_files import (
     Format,
     Reading,
     Row,
+    appearance,
     files_of,
     fingerprint,
     format_of,
     rows_of,
 )
+from producers.import_positions import ImportPosition
 from producers.pseudonyms import Pseudonyms
 from producers.publisher import Publisher, Record
 from producers.rejections import channel_in, rejected_record, rejection_id
+from producers.sealer import Sealer
 from schemas.catalogue import Catalogue
 from schemas.clock import Clock
-from schemas.errors import InvalidEventError, UnavailableError
+from schemas.errors import InvalidEventError, UnavailableError, UsageError
 from schemas.event import FeedbackEvent
 from schemas.telemetry import Telemetry
 
 BATCH_ROWS = 500
 FLIGHTS = 4
 """Batches on their way at once."""
-PATIENCE_S = 30.0
+SAY_AGAIN_S = 30.0
+"""Between two words about a broker that is away."""
+PAUSE_S = 0.5
 ROUTE = "import"
 log = structlog.get_logger("producers.importing")
 
@@ -55,6 +60,7 @@ class ImportResult:
 
 
 Progress = Callable[[ImportResult], None]
+Tell = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -62,6 +68,7 @@ class _Batch:
     """Rows of one flight, kept until they are durable."""
 
     records: list[Record] = field(default_factory=list)
+    events: list[FeedbackEvent] = field(default_factory=list)
     last_row: int = 0
     channels: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -73,6 +80,7 @@ def import_file(
     publisher: Publisher,
     pseudonyms: Pseudonyms,
     catalogue: Catalogue,
+    sealer: Sealer,
     clock: Clock,
     telemetry: Telemetry,
     positions: Path,
@@ -81,20 +89,23 @@ def import_file(
     source: str | None = None,
     max_event_bytes: int = 256_000,
     progress: Progress = lambda _: None,
+    tell: Tell = log.warning,
 ) -> ImportResult:
     """Import one file, or a directory of .eml files, and return what became of its rows.
 
     An import that was broken off goes on where it stopped (`positions` is the folder that remembers); one that was finished
-    begins again, harmlessly. `progress` is called after each acknowledged batch. Raises UsageError before anything is sent;
-    UnavailableError when the broker stays away: import again to go on.
+    begins again, harmlessly. `progress` is called after each acknowledged batch. While the broker is away it waits, and `tell`
+    says so. Raises UsageError before anything is sent, and at the end if the file was changed meanwhile.
     """
     chosen = kind or format_of(path)
+    before = appearance(path)
     mark = fingerprint(path)
     reading = Reading(
         fingerprint=mark, source=source, mapping=mapping, received_at=clock(), pseudonyms=pseudonyms, catalogue=catalogue,
         max_event_bytes=max_event_bytes,
     )  # fmt: skip
-    position = _Position(positions / f"{mark}.json")
+    position = ImportPosition(positions, path, mark, f"{chosen} {source} {mapping}")
+    position.check_unchanged()
     done = position.read()
     result = ImportResult(total_bytes=sum(one.stat().st_size for one in files_of(path)))
     flying: deque[tuple[_Batch, Flight]] = deque()
@@ -102,8 +113,8 @@ def import_file(
 
     def land() -> None:
         landed, flight = flying.popleft()
-        _durable(publisher, landed, flight)
-        position.write(landed.last_row)
+        _durable(publisher, landed, flight, tell)
+        position.write(landed.last_row, reading.unnamed.total())
         rejected = landed.reasons.total()
         result.published += len(landed.records) - rejected
         result.rejected += rejected
@@ -114,28 +125,44 @@ def import_file(
             telemetry.count("rejected_total", count, stage=ROUTE, reason=reason)
         progress(result)
 
+    def send() -> None:
+        while True:
+            try:
+                flying.append((batch, _sent(publisher, batch, sealer)))
+                return
+            except UnavailableError as error:
+                if flying:
+                    land()  # what is on its way may be what leaves no room
+                else:
+                    _wait(publisher, error, tell)
+
     for row in rows_of(path, chosen, reading):
         result.rows += 1
         result.read_bytes += len(row.raw)
         if row.number <= done:
             result.skipped += 1
             continue
-        _add(batch, row, reading)
-        if len(batch.records) >= BATCH_ROWS:
+        _add(batch, row, reading, sealer)
+        if len(batch.records) + len(batch.events) >= BATCH_ROWS:
             if len(flying) == FLIGHTS:
                 land()
-            flying.append((batch, _sent(publisher, batch)))
+            send()
             batch = _Batch()
-    if batch.records:
-        flying.append((batch, _sent(publisher, batch)))
+    if batch.records or batch.events:
+        send()
     while flying:
         land()
+    if appearance(path) != before:
+        raise UsageError(
+            "file_changed", f"{path} was changed while it was imported: {result.published} events are in, more may be missing",
+            "import it again when it stands still",
+        )  # fmt: skip
     position.forget()
     log.info("imported", rows=result.rows, published=result.published, rejected=result.rejected, skipped=result.skipped)
     return result
 
 
-def _add(batch: _Batch, row: Row, reading: Reading) -> None:
+def _add(batch: _Batch, row: Row, reading: Reading, sealer: Sealer) -> None:
     batch.last_row = row.number
     try:
         event = _backfilled(row.parse())
@@ -143,57 +170,50 @@ def _add(batch: _Batch, row: Row, reading: Reading) -> None:
         source = reading.source or ROUTE
         batch.reasons[error.reason] += 1
         rejected = rejected_record(
-            error, row.raw, rejected_id=rejection_id(source, f"{reading.fingerprint}:{row.number}", row.raw), stage=ROUTE,
+            error, row.raw, sealer=sealer, rejected_id=rejection_id(source, f"{reading.fingerprint}:{row.number}", row.raw), stage=ROUTE,
             source=source, received_at=reading.received_at, channel=row.channel or channel_in(row.raw),
         )  # fmt: skip
         batch.records.append(rejected)
     else:
         batch.channels[event.channel] += 1
-        batch.records.append(event_record(event))
+        batch.events.append(event)
 
 
 def _backfilled(event: FeedbackEvent) -> FeedbackEvent:
     return msgspec.structs.replace(event, traits=msgspec.structs.replace(event.traits, backfill=True))
 
 
-def _sent(publisher: Publisher, batch: _Batch) -> Flight:
-    try:
-        return publisher.submit(batch.records)
-    except UnavailableError:
-        publisher.wait_ready(PATIENCE_S)
-        return publisher.submit(batch.records)
+def _sent(publisher: Publisher, batch: _Batch, sealer: Sealer) -> Flight:
+    # all at once: the new keys of a batch are one write to the disk
+    batch.records += [event_record(event) for event in sealer.events(batch.events)]
+    batch.events.clear()
+    return publisher.submit(batch.records)
 
 
-def _durable(publisher: Publisher, batch: _Batch, flight: Flight) -> None:
-    """Wait for a flight; send it once more if its end is unknown: the ids make a second copy harmless."""
+def _durable(publisher: Publisher, batch: _Batch, flight: Flight, tell: Tell) -> None:
+    """Wait for a flight; send it again as long as its end is unknown: the ids make a second copy harmless."""
     try:
         publisher.wait(flight)
+        return
     except UnavailableError as error:
-        log.warning("sending a batch again", reason=error.reason, rows=len(batch.records))
-        publisher.wait_ready(PATIENCE_S)
-        publisher.publish_blocking(batch.records)
-
-
-class _Position:
-    """The last row of a file that is durable, in a file of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> int:
-        """Return the number of the last durable row, 0 if none."""
+        unanswered = error
+    while True:
+        _wait(publisher, unanswered, tell)
+        log.warning("sending a batch again", reason=unanswered.reason, rows=len(batch.records))
         try:
-            return int(json.loads(self._path.read_text())["row"])
-        except FileNotFoundError:
-            return 0
+            publisher.publish_blocking(batch.records)
+            return
+        except UnavailableError as error:
+            unanswered = error
 
-    def write(self, row: int) -> None:
-        """Remember a row; a crash leaves the old position or the new one, never half of one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps({"row": row}))
-        fresh.replace(self._path)
 
-    def forget(self) -> None:
-        """Remove the position of a finished import."""
-        self._path.unlink(missing_ok=True)
+def _wait(publisher: Publisher, error: UnavailableError, tell: Tell) -> None:
+    """Return when the publisher is connected; meanwhile say what is waited for."""
+    while True:
+        tell(f"waiting: {error.detail}")
+        time.sleep(PAUSE_S)  # connected or not: what refused must not be asked all the time
+        try:
+            publisher.wait_ready(SAY_AGAIN_S)
+            return
+        except UnavailableError as still:
+            error = still

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -18,7 +19,8 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from producers.flight import Flight, Sent, Settled
+from producers.flight import Flight, Sent, Settled, tell
+from producers.ledger import Acknowledged
 from producers.partitioning import partition_of
 from schemas.arrival import sent_header
 from schemas.clock import Clock
@@ -26,7 +28,7 @@ from schemas.errors import SettingsError, UnavailableError
 from schemas.readiness import Readiness
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
-from schemas.topics import HISTORY, LIVE, REJECTED
+from schemas.topics import HISTORY, LEDGER, LIVE, REJECTED
 
 CHECK = "kafka"
 LINGER_MS = 5
@@ -35,7 +37,7 @@ MAX_UNANSWERED_BYTES = 128 * 1024 * 1024
 PROBE_S = 2.0
 RETRY_S = 0.5
 _SLACK_S = 1.0
-TOPICS = tuple(topic.name for topic in (*LIVE.values(), HISTORY, REJECTED))
+TOPICS = tuple(topic.name for topic in (*LIVE.values(), HISTORY, REJECTED, LEDGER))
 """What the edge writes to."""
 log = structlog.get_logger("producers.publisher")
 
@@ -68,12 +70,20 @@ class Publisher:
         self._readiness = readiness
         self._names = {name: settings.topic_prefix + name for name in topics}
         self._partitions: dict[str, int] = {}
+        self._topic_ids: dict[str, str] = {}
+        self._acknowledged = Acknowledged(f"{settings.topic_prefix}{clock()}-{uuid4().hex[:12]}", settings.topic_prefix)
         self._producer: KafkaProducer | None = None
         self._lock = threading.Lock()
         self._unanswered_bytes = 0
         self._stopping = False
         self._wake = threading.Event()
         self._ready = threading.Event()
+        self.longest_wait_s = settings.publish_timeout_s + _SLACK_S
+        """How long `publish` and `wait` wait for acknowledgements."""
+        self.doubted = False
+        """Whether the broker did not answer the last probe, while the producer still waits for its answers."""
+        self.tried = False
+        """Whether a first attempt to connect has ended, well or badly."""
         self._watcher = threading.Thread(target=self._watch, name="publisher-watch", daemon=True)
         readiness.fail(CHECK, "not yet connected")
 
@@ -98,6 +108,10 @@ class Publisher:
         with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
+            try:
+                self._say(producer)
+            except KafkaError as error:  # the ledger's counts of an edge are a lower bound, and say so
+                log.warning("the last counts were not published", error=type(error).__name__)
             _close(producer, timeout_s)
 
     def submit(self, records: Sequence[Record], settled: Settled = lambda _: None) -> Flight:
@@ -125,6 +139,7 @@ class Publisher:
             with self._lock:
                 self._unanswered_bytes -= size
             if error is None:
+                self._acknowledged.add(sent)
                 for topic, count in counts.items():
                     self._telemetry.count("published_total", count, topic=topic)
                 self._telemetry.observe("publish_seconds", perf_counter() - began)
@@ -150,7 +165,7 @@ class Publisher:
 
     def wait(self, flight: Flight) -> None:
         """Wait until all records of a flight are durable. Raises UnavailableError."""
-        if not flight.wait(self._settings.publish_timeout_s + _SLACK_S):
+        if not flight.wait(self.longest_wait_s):
             raise _unanswered(None)
         if flight.error is not None:
             raise _unanswered(flight.error) from flight.error
@@ -163,9 +178,9 @@ class Publisher:
         """Send records and wait, without blocking the event loop, until all are durable. Raises UnavailableError."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[BaseException | None] = loop.create_future()
-        self.submit(records, lambda error: _tell(loop, waiter, error))
+        self.submit(records, lambda error: tell(loop, waiter, error))
         try:
-            async with asyncio.timeout(self._settings.publish_timeout_s + _SLACK_S):
+            async with asyncio.timeout(self.longest_wait_s):
                 error = await waiter
         except TimeoutError as late:
             raise _unanswered(None) from late
@@ -198,24 +213,39 @@ class Publisher:
                     )  # fmt: skip
                 described = admin.describe_topics(sorted(self._names.values()))
                 missing = sorted(topic["name"] for topic in described if topic["error_code"])
+                self._topic_ids = {topic["name"]: str(topic["topic_id"]) for topic in described}
                 if missing:
                     self._fail(f"missing topics: {', '.join(missing)}; run `barometer topics apply`")
                 else:
                     if self._producer is None:
                         self._connect()
+                    self.doubted = False
                     self._readiness.ok(CHECK)
                     self._ready.set()
+                    if self._producer is not None:
+                        self._say(self._producer)
             except (KafkaError, OSError, ValueError) as error:
                 self._fail(f"{self._settings.kafka_bootstrap}: {error}")
                 if admin is not None:
                     _close_admin(admin)
                     admin = None
+            self.tried = True
             self._wake.wait(PROBE_S if self._producer is not None else RETRY_S)
             self._wake.clear()
         if admin is not None:
             _close_admin(admin)
 
+    def _say(self, producer: KafkaProducer) -> None:
+        """Publish for the ledger what was acknowledged since; what does not get through is said again."""
+        for one in self._acknowledged.unsaid(self._topic_ids):
+            sent = producer.send(
+                self._names[LEDGER.name], one.value, one.key, [sent_header(self._clock())],
+                partition_of(one.key, self._partitions[LEDGER.name]),
+            )  # fmt: skip
+            sent.add_callback(lambda _, seq=one.seq: self._acknowledged.confirm(seq))
+
     def _fail(self, why: str) -> None:
+        self.doubted = True
         if CHECK not in self._readiness.failing():
             log.warning("kafka is not available", why=why)
         self._readiness.fail(CHECK, why)
@@ -264,19 +294,6 @@ def _reach(bootstrap: str) -> None:
 def _unanswered(error: BaseException | None) -> UnavailableError:
     why = "no acknowledgement in time" if error is None else str(error)
     return UnavailableError("not_durable", why, "send the same ids again")
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[BaseException | None]", error: BaseException | None
-) -> None:
-    def resolve() -> None:
-        if not waiter.done():
-            waiter.set_result(error)
-
-    try:
-        loop.call_soon_threadsafe(resolve)
-    except RuntimeError:  # the loop was closed: nobody waits any more
-        log.warning("an acknowledgement came after the end")
 
 
 def _close(producer: KafkaProducer, timeout_s: float) -> None:

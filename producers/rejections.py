@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from producers.publisher import Record
+from producers.sealer import Sealer
 from schemas.codec import Kind, encode
 from schemas.errors import InvalidEventError
 from schemas.event import Channel, natural_id
@@ -38,6 +39,7 @@ def rejected_record(
     error: InvalidEventError,
     raw: bytes,
     *,
+    sealer: Sealer,
     rejected_id: str,
     stage: str,
     source: str,
@@ -45,7 +47,10 @@ def rejected_record(
     channel: Channel | None = None,
     raw_bytes: int | None = None,
 ) -> Record:
-    """Return the record for the rejected topic; `raw` is cut to 64 KiB, `raw_bytes` states its size before any cut."""
+    """Return the record for the rejected topic; `raw` is cut to 64 KiB and sealed, `raw_bytes` states its size before.
+
+    Raises UnavailableError while the keyring is held by another process.
+    """
     value = {
         "rejected_id": rejected_id,
         "stage": stage,
@@ -54,7 +59,7 @@ def rejected_record(
         "reason": error.reason,
         "field": _storable(error.field)[:_DETAIL_MAX_CHARS],
         "detail": _storable(error.plain_detail)[:_DETAIL_MAX_CHARS],
-        "raw": raw[:RAW_MAX_BYTES],
+        "raw": sealer.raw(raw[:RAW_MAX_BYTES], rejected_id),
         "raw_bytes": len(raw) if raw_bytes is None else raw_bytes,
         "received_at": received_at,
         "replays": 0,

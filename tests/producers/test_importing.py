@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from producers.channels.table import load_mapping
-from producers.flight import Flight, Settled
-from producers.importing import BATCH_ROWS, ImportResult, import_file
+from producers.importing import ImportResult, import_file
 from producers.pseudonyms import Pseudonyms
-from producers.publisher import Publisher, Record
+from producers.publisher import Publisher
+from producers.sealer import sealer_of
 from schemas.catalogue import Catalogue
 from schemas.clock import system_clock
-from schemas.errors import UnavailableError, UsageError
+from schemas.errors import UsageError
 from schemas.event import natural_id
 from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
@@ -54,10 +54,11 @@ def publisher(broker: Broker) -> Iterator[Publisher]:
 
 
 @pytest.fixture
-def run(publisher: Publisher, pseudonyms: Pseudonyms, catalogue: Catalogue, tmp_path: Path) -> Any:
+def run(broker: Broker, publisher: Publisher, pseudonyms: Pseudonyms, catalogue: Catalogue, tmp_path: Path) -> Any:
     def start(path: Path, **changes: Any) -> ImportResult:
         arguments: dict[str, Any] = {
             "publisher": publisher, "pseudonyms": pseudonyms, "catalogue": catalogue, "clock": system_clock,
+            "sealer": sealer_of(broker.settings(), catalogue, system_clock),
             "telemetry": Telemetry(), "positions": tmp_path / "positions",
         }  # fmt: skip
         return import_file(path, **(arguments | changes))
@@ -178,43 +179,3 @@ def test_mails_come_as_single_files_directories_and_mbox(run: Any, broker: Broke
     }
     assert "Très bien\nFrom here on all was well." in texts
     assert not [one for one in broker.published() if b"dupont" in one.value and one.topic == HISTORY.name]
-
-
-class Failing:
-    """The real publisher until `submits` batches were sent; then the broker is gone."""
-
-    def __init__(self, publisher: Publisher, submits: int) -> None:
-        self._publisher = publisher
-        self._left = submits
-
-    def submit(self, records: list[Record], settled: Settled = lambda error: None) -> Flight:
-        self._left -= 1
-        if self._left < 0:
-            raise UnavailableError("kafka_unavailable", "gone")
-        return self._publisher.submit(records, settled)
-
-    def wait_ready(self, timeout_s: float) -> None:
-        raise UnavailableError("kafka_unavailable", "gone")
-
-    def wait(self, flight: Flight) -> None:
-        self._publisher.wait(flight)
-
-
-def test_a_broken_off_import_goes_on_behind_what_is_durable(
-    run: Any, broker: Broker, publisher: Publisher, tmp_path: Path
-) -> None:
-    total = BATCH_ROWS * 7 + 10
-    path = lines(
-        tmp_path / "long.jsonl",
-        [{"id": f"long-{n}", "channel": "web", "occurred_at": 1_600_000_000_000} for n in range(total)],
-    )
-    seen: list[int] = []
-    with pytest.raises(UnavailableError):
-        run(path, publisher=Failing(publisher, 6), source="long", progress=lambda result: seen.append(result.published))
-    assert seen == sorted(seen) and seen
-    result = run(path, source="long")
-    assert (total, seen[-1], total - seen[-1]) == (result.rows, result.skipped, result.published)
-    found = ids(broker)
-    assert all(found[natural_id("long", f"long-{n}")] >= 1 for n in range(total))
-    again = run(path, source="long")
-    assert (0, total) == (again.skipped, again.published)

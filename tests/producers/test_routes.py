@@ -8,6 +8,7 @@ import msgspec
 from producers.channels.native import NativeAnswer, NativeCustomer, NativeEvent, NativeOrder
 from producers.gateway import Gateway
 from producers.publisher import Publisher
+from producers.sealer import sealer_of
 from schemas.catalogue import Catalogue
 from schemas.clock import system_clock
 from schemas.readiness import Readiness
@@ -22,8 +23,9 @@ def test_every_route_is_described_and_every_described_route_exists(catalogue: Ca
     telemetry, readiness = Telemetry(), Readiness()
     publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
     gateway = Gateway(
-        settings, publisher=publisher, catalogue=catalogue, clock=system_clock, telemetry=telemetry, readiness=readiness
-    )
+        settings, publisher=publisher, catalogue=catalogue, sealer=sealer_of(settings, catalogue, system_clock), clock=system_clock,
+        telemetry=telemetry, readiness=readiness,
+    )  # fmt: skip
     routes = {(route.path, method) for route in gateway.routes() for method in route.methods or () if method != "HEAD"}
     described = {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
     assert routes == described
