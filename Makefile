@@ -18,7 +18,11 @@ BENCH ?=
 SIMULATE ?=
 # Tests run side by side: as many as there are processors, 2 to 4.
 WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 4 ? 4 : n )))
+# Flags of the fault harness: make faults FAULTS="--only 22,29 --runs 3"
 FAULTS ?=
+GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go))
+TOXIPROXY_VERSION := v2.12.0
+TOXIPROXY := $(VENV)/bin/toxiproxy-server
 
 .PHONY: help setup demo up test lint fmt type bench faults simulate simulation-report test-long test-clients test-ops lock clean audit-packages
 
@@ -81,8 +85,16 @@ type: setup ## Check types
 bench: setup ## Measure each stage in events per CPU-second
 	$(BIN)/barometer bench $(BENCH)
 
-faults: setup ## Kill every process under load, again and again, then count and replay
-	$(BIN)/python -m pytest tests/faults -m campaign -s --timeout 3600 $(FAULTS)
+faults: setup $(TOXIPROXY) ## Every fault of the matrix on a real stack, counted by ids; FAULTS="--kills 300", "--minutes 30 --seed 7", "--report"
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
+$(TOXIPROXY): # where Go is missing, the fault tests use a proxy of their own
+	@if [ -n "$(GO)" ]; then \
+	  echo "== toxiproxy, which stands between the processes and the engines (once, a minute)" >&2; \
+	  work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
+	  GOPATH="$$work" GOFLAGS=-modcacherw "$(GO)" install github.com/Shopify/toxiproxy/v2/cmd/server@$(TOXIPROXY_VERSION) 2>/dev/null \
+	    && mv "$$work/bin/server" $@ || echo "   it cannot be built here: our own proxy stands in" >&2; \
+	fi
 
 simulate: setup ## 100 seeded months: injected drops found, false alarms against the budget
 	$(BIN)/barometer simulate $(SIMULATE)
@@ -90,8 +102,8 @@ simulate: setup ## 100 seeded months: injected drops found, false alarms against
 simulation-report: setup ## Try all promises on worlds whose truth is known, write deploy/docs/alarms.md
 	@$(BIN)/barometer simulate --report deploy/docs/alarms.md $(SIMULATE)
 
-test-clients: setup ## Suites with third parties' clients (npm); none yet
-	@echo "no suite of its own yet: the Python clients are part of make test"
+test-clients: setup ## With third parties' servers and clients: a schema registry (from Maven)
+	$(BIN)/python -m pytest -m clients $(TEST)
 
 test-ops: ## Suites with Debian's tools: the rules of Prometheus (promtool)
 	deploy/monitoring/check

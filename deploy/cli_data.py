@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ def import_(
     """Import past feedback: CSV with a mapping, JSON lines, mbox, .eml or a folder of them.
 
     Every row becomes an event or a rejected record. An import that was interrupted goes on where it stopped; repeating
-    one is harmless, since ids come from the source.
+    one is harmless, since ids come from the source. While Kafka is away it waits and says so.
 
     Example: `barometer import reviews.csv --mapping reviews.toml`
     """
@@ -41,8 +42,9 @@ def import_(
     size = wiring.import_size(file)
     with told.step(f"{file.name}, bytes", size) as step:
         result = wiring.import_file(
-            located(data_dir), file, mapping=mapping, source=source, progress=lambda so_far: step(so_far.read_bytes)
-        )
+            located(data_dir), file, mapping=mapping, source=source, progress=lambda so_far: step(so_far.read_bytes),
+            tell=told.say,
+        )  # fmt: skip
     if json_:
         print(json.dumps(msgspec.to_builtins(result)))
     else:
@@ -54,22 +56,72 @@ def import_(
     return 0 if result.published or result.skipped or not result.rows else 1
 
 
-def migrate(*, data_dir: DataDir = None) -> int:
-    """Bring the ClickHouse database up to date. Safe to repeat. Example: `barometer migrate`"""
+def migrate(
+    *,
+    show: Annotated[bool, Parameter(negative="", help="print the statements and run none")] = False,
+    data_dir: DataDir = None,
+) -> int:
+    """Bring the ClickHouse database up to date. Safe to repeat.
+
+    With BAROMETER_CLICKHOUSE_TABLES=replicated the tables are Replicated ones: run it at each replica.
+
+    Example: `barometer migrate`, `BAROMETER_CLICKHOUSE_TABLES=replicated barometer migrate --show`
+    """
+    if show:
+        from sinks.migrate import shown
+
+        print(shown(load(os.environ)))
+        return 0
     wiring.migrate(located(data_dir), tell=print)
     return 0
 
 
-def replay(*, json_: Json = False, data_dir: DataDir = None) -> int:
+def replay(
+    *,
+    from_: Annotated[
+        datetime | None, Parameter(name="--from", help="compare what arrived after this (UTC unless it says otherwise)")
+    ] = None,
+    to: Annotated[
+        datetime | None, Parameter(help="compare what arrived up to this (default: all that is judged)")
+    ] = None,
+    certificate: Annotated[Path | None, Parameter(help="write what was found to this file, as JSON")] = None,
+    check: Annotated[
+        Path | None, Parameter(help="only hash the stored rows again and hold them against this certificate")
+    ] = None,
+    keep: Annotated[
+        bool, Parameter(negative="", help="leave the shadow tables in DATABASE_shadow, to look at")
+    ] = False,
+    json_: Json = False,
+    data_dir: DataDir = None,
+) -> int:
     """Count everything again from the topics, with the stored times of arrival, and compare with what is stored.
 
-    Exit code 0 only if every block, final reading and alarm transition is the same.
+    The clean pass goes into shadow tables; exit code 0 only if every block, tally, reading and alarm transition of the range
+    stands in the live tables exactly as often, and nothing else does.
 
-    Example: `barometer replay`
+    Example: `barometer replay`, `barometer replay --from 2026-11-01 --to 2026-11-08 --certificate week.json`,
+    `barometer replay --check week.json`
     """
-    from deploy import replay as replaying
+    from deploy import certificate as certificates
+    from deploy import certifying
+    from deploy.replay import Range
 
-    return replaying.run(located(data_dir), json_=json_)
+    settings = located(data_dir)
+    if check is not None:
+        made = certificates.read(check)
+        changed = certifying.check(settings, made)
+        print(
+            json.dumps({"unchanged": not changed, "differences": changed})
+            if json_
+            else "\n".join(changed) or "unchanged"
+        )
+        return 1 if changed else 0
+    within = Range(0 if from_ is None else _ms(from_), None if to is None else _ms(to))
+    return certifying.run(settings, within=within, certified=certificate, keep=keep, json_=json_)
+
+
+def _ms(at: datetime) -> int:
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def simulate(

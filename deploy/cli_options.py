@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from deploy.located import locate
+from deploy.wiring import schemas_in_use
 from schemas.settings import Settings, load
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="print JSON")]
@@ -25,4 +26,6 @@ def settings_of(data_dir: Path | None) -> Settings:
 
 def located(data_dir: Path | None) -> Settings:
     """Return the settings with the servers of the running installation. Raises SettingsError where none is known."""
-    return locate(settings_of(data_dir))
+    found = locate(settings_of(data_dir))
+    schemas_in_use(found)
+    return found

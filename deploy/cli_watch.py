@@ -99,13 +99,15 @@ def list_rejected(*, limit: int = 50, json_: Json = False, data_dir: DataDir = N
 @rejected.command(name="show")
 def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = None) -> int:
     """Show one rejected input with its raw bytes. Example: `barometer rejected show 0a1b...`"""
-    row = queries.one_rejected(wiring.clickhouse(located(data_dir)), rejected_id)
+    settings = located(data_dir)
+    row = queries.one_rejected(wiring.clickhouse(settings), rejected_id)
     if row is None:
         raise UsageError(
             "no_such_id",
             f"nothing was rejected under {rejected_id}",
             "see `barometer rejected list`",
         )
+    row |= wiring.opened_raw(settings, row)
     if json_:
         print(json.dumps(row, default=str, ensure_ascii=False))
     else:

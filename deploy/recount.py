@@ -26,6 +26,8 @@ class Recount:
         """The last pane of the log's blocks so far, of any catalogue."""
         self._hash = ""
         """The catalogue of the block that ended there."""
+        self.next_offset = 0
+        """The first offset that the log's blocks so far leave out."""
         self._cut = False
         """Whether that block ended where only a change of the catalogue may end one."""
 
@@ -55,6 +57,7 @@ class Recount:
             return None, "no such pane in the recount"
         again, changed, cut = self.seen(stored), name != self._hash, self._cut
         if not again:
+            self.next_offset = stored.next_offset
             self._to, self._hash, self._cut = stored.to_pane, name, found.to_pane != stored.to_pane
         if cut and not changed and not again:
             return found, "the block before it ends where none was to end"

@@ -6,29 +6,30 @@ outputs. All of it is pure, so any difference is a fault.
 """
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
 
 from deploy import said
+from deploy.certificate import Offsets
 from deploy.declarations import declared_in
 from deploy.positions import Position, Positions
 from deploy.recount import Recount
 from deploy.said import Said
-from schemas.blocks import Block
+from schemas.blocks import Block, to_record
 from schemas.catalogue import load
-from schemas.declared import SEEDS, Catalogues, Declared
+from schemas.declared import LESSON, SEEDS, Catalogues, Declared
 from schemas.errors import ContractError, UndecodableError, UsageError
-from schemas.outputs import Decision
+from schemas.outputs import Decision, output_to_record
 from schemas.repeats import RepeatFilter
 from schemas.settings import Settings
-from schemas.topics import ADMITTED, GROUP_JUDGE, SOURCES, TALLIES, Topic
+from schemas.topics import ADMITTED, ALARMS, GROUP_JUDGE, READINGS, SOURCES, TALLIES, Topic
+from sinks.rows import Place
+from sinks.shadow import TALLY_ROWS, Compared, Shadow, rows_of
 from streams.core.judge import Judge
 from streams.core.tally import PartitionTally, TallyState
 from streams.ranges import PartitionReader, open_partition
@@ -42,10 +43,27 @@ Against = Literal["clickhouse", "kafka"]
 Tell = Callable[[str], None]
 
 
+class Range(NamedTuple):
+    """The arrived times that are compared, (from_ms, to_ms]; what stood before is counted again all the same."""
+
+    from_ms: int = 0
+    to_ms: int | None = None
+
+
+WHOLE = Range()
+
+
 class Report(msgspec.Struct, kw_only=True):
     """What was compared, and in what it differs."""
 
     pane: int | None = None
+    from_ms: int = 0
+    to_ms: int = 0
+    tables: list[Compared] = []
+    """The live tables beside what the clean pass gave, in the range."""
+    log: Offsets | None = None
+    sources: list[Offsets] = []
+    """What was read of the log and of each source."""
     events: int = 0
     blocks: int = 0
     decisions: int = 0
@@ -70,24 +88,13 @@ class Report(msgspec.Struct, kw_only=True):
         return self.difference_count == 0
 
 
-def run(settings: Settings, *, json_: bool = False, against: Against = "clickhouse") -> int:
-    """Replay, print the report, return the exit code: 0 only if nothing differs."""
-    report = replay(settings, against=against, tell=lambda text: print(text, file=sys.stderr))
-    plain: dict[str, Any] = {"equal": report.equal, **msgspec.to_builtins(report)}
-    if json_:
-        print(json.dumps(plain, ensure_ascii=False))
-    else:
-        print(
-            f"recounted {report.events} events into {report.blocks} blocks, judged up to {report.pane}: {report.outputs} outputs, "
-            f"{report.readings} last readings, {report.transitions} transitions; {report.difference_count} differences"
-        )
-        for one in report.differences:
-            print(f"  {one}")
-    return 0 if report.equal else 1
-
-
-def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = lambda _: None) -> Report:
+def replay(
+    settings: Settings, *, within: Range = WHOLE, keep: bool = False, against: Against = "clickhouse",
+    tell: Tell = lambda _: None,
+) -> Report:  # fmt: skip
     """Return how what is stored compares with a clean pass up to the judge's position.
+
+    Against ClickHouse the pass goes into shadow tables, and every row of the range is compared; `keep` leaves them there.
 
     Raises UsageError before anything was judged, ContractError where the topics no longer hold their beginnings.
     """
@@ -95,27 +102,50 @@ def replay(settings: Settings, *, against: Against = "clickhouse", tell: Tell = 
         position = positions.of(GROUP_JUDGE)[0]
     if not position.offset:
         raise UsageError("nothing_judged", "the judge has no position yet", "start `barometer up` and send something")
-    report, clean = asyncio.run(_clean_pass(settings, position, _catalogues(settings), tell))
+    pane = int(position.metadata["pane"])
+    to_ms = pane if within.to_ms is None else within.to_ms
+    if not within.from_ms < to_ms <= pane:
+        raise UsageError(
+            "bad_range", f"from {within.from_ms} to {to_ms} is no range that is judged: the judge stands at {pane}",
+            "end it earlier, or wait with `barometer doctor --settled`",
+        )  # fmt: skip
+    shadow = None if against == "kafka" else Shadow(settings, within.from_ms, to_ms)
+    try:
+        report, clean = asyncio.run(_clean_pass(settings, position, catalogues_of(settings), shadow, tell))
+        report.from_ms, report.to_ms = within.from_ms, to_ms
+        tell(f"comparing {len(clean.seqs)} outputs with {against}")
+        if shadow is not None:
+            report.tables = shadow.compared(table_topics(settings))
+    finally:
+        if shadow is not None:
+            shadow.close(keep=keep)
     last_seq = int(position.metadata["seq"])
-    tell(f"comparing {len(clean.seqs)} outputs with {against}")
     if against == "kafka":
         stored = asyncio.run(said.in_kafka(settings, last_seq))
-    else:
+    elif within == WHOLE:
         stored = said.in_clickhouse(settings, last_seq)
+    else:
+        stored = clean
+    unequal = [table for table in report.tables if not table.equal]
+    for table in unequal:
+        report.differs(f"{table.table}: {table.live_rows} rows, {table.shadow_rows} by a clean pass, not the same")
     for one in said.differences(clean, stored, against):
         report.differs(one)
+    for table in unequal:
+        for row in table.differing:
+            report.differs(f"{table.table}: {row}")
     report.outputs, report.readings, report.transitions = len(clean.seqs), len(clean.readings), len(clean.transitions)
     return report
 
 
-def _catalogues(settings: Settings) -> Catalogues:
+def catalogues_of(settings: Settings) -> Catalogues:
     """Return what is declared; before anything is, the catalogue of the settings."""
     known = declared_in(settings)
     return known if len(known) else Catalogues([Declared(0, load(settings.catalogue, pane_ms=settings.pane_ms))])
 
 
 async def _clean_pass(
-    settings: Settings, position: Position, catalogues: Catalogues, tell: Tell
+    settings: Settings, position: Position, catalogues: Catalogues, shadow: Shadow | None, tell: Tell
 ) -> tuple[Report, Said]:
     report, clean = Report(), Said()
     assert catalogues.first is not None
@@ -126,6 +156,9 @@ async def _clean_pass(
         catalogues.first.catalogue, pane_ms=settings.pane_ms, provisional_step_ms=settings.provisional_step_ms
     )
     told = time.monotonic()
+    stored: dict[tuple[str, int], int] = {}
+    log_id = found[log.topic].topic_id
+    report.log = Offsets(topic=TALLIES.name, topic_id=log_id, partition=0, first=0, end=position.offset)
     async with AsyncExitStack() as stack:
         sources = await _recounts(stack, settings, found, catalogues)
         reader = await stack.enter_async_context(open_partition(settings.kafka_bootstrap, log))
@@ -142,9 +175,13 @@ async def _clean_pass(
                     report.planted += 1
                 else:
                     entry = await _recounted(entry, sources, report)
+                if shadow is not None and isinstance(entry, Block) and _makes_rows(entry, stored):
+                    shadow.add(TALLY_ROWS, to_record(entry), Place(TALLIES.name, log_id, 0, record.offset, 0))
                 try:
                     for output in judge.feed(entry):
                         clean.add_output(output)
+                        if shadow is not None:
+                            shadow.add(rows_of(output), output_to_record(output))
                 except ContractError as error:
                     report.differs(f"tallies log, offset {record.offset}: {error}")
                     return report, clean
@@ -152,9 +189,22 @@ async def _clean_pass(
                 tell(f"{report.blocks} blocks, {report.events} events, pane {judge.pane}")
                 told = time.monotonic()
     report.pane = judge.pane
+    names = {found[settings.topic_prefix + topic.name].topic_id: topic.name for topic in SOURCES}
+    report.sources = [
+        Offsets(topic=names[topic_id], topic_id=topic_id, partition=number, first=0, end=one.next_offset)
+        for (topic_id, number), one in sorted(sources.items())
+    ]
     if judge.pane != position.metadata["pane"]:
         report.differs(f"a clean pass ends at pane {judge.pane}, the judge stands at {position.metadata['pane']}")
     return report, clean
+
+
+def _makes_rows(block: Block, stored: dict[tuple[str, int], int]) -> bool:
+    """Return whether the sink makes rows of a block: lessons and what was published again are left out."""
+    if block.topic == LESSON or block.to_pane <= stored.get(block.source, -1):
+        return False
+    stored[block.source] = block.to_pane
+    return True
 
 
 async def _as_judged(settings: Settings, log: TopicPartition, position: Position) -> Settings:
@@ -239,3 +289,10 @@ def _whole(reader: PartitionReader, partition: TopicPartition) -> None:
             f"{partition.topic}-{partition.partition} begins at offset {reader.first}",
             "retention has removed the beginning: what stands in ClickHouse can no longer be replayed from Kafka",
         )
+
+
+def table_topics(settings: Settings) -> dict[str, str]:
+    """Return table -> id of the topic that fills it."""
+    topics = {"tallies": TALLIES, "readings": READINGS, "alarm_transitions": ALARMS}
+    found = find_topics(settings.kafka_bootstrap, [settings.topic_prefix + topic.name for topic in topics.values()])
+    return {table: found[settings.topic_prefix + topic.name].topic_id for table, topic in topics.items()}

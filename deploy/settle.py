@@ -82,6 +82,25 @@ def settle(bootstrap: str, prefix: str, *, timeout_s: float, tell: Tell = lambda
         return judged()
 
 
+def events_stored(
+    bootstrap: str, prefix: str, *, timeout_s: float, tell: Tell = lambda _: None
+) -> dict[str, dict[int, int]]:
+    """Return topic -> partition -> offset of the ends that stood at the call, once all events before them are rows.
+
+    `tell` hears what is waited for. Raises UnavailableError after `timeout_s`.
+    """
+    with Positions(bootstrap, prefix) as positions:
+        wait = _Wait(positions, time.monotonic() + timeout_s, tell)
+        passed = positions.ends([HISTORY])
+        wait.reached(GROUP_GATE, passed)
+        sources = positions.ends(SOURCES)
+        wait.reached(sink_group("feedback_events"), sources)
+    out: dict[str, dict[int, int]] = {}
+    for (topic, partition), end in sorted((passed | sources).items()):
+        out.setdefault(topic, {})[partition] = end
+    return out
+
+
 def lags(positions: Positions) -> dict[str, int]:
     """Return group -> records not yet done."""
     return {group: sum(one.lag for one in positions.of(group)) for group in READERS}

@@ -41,7 +41,7 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
 }
 SHARED = (
     "data_dir", "catalogue", "topic_prefix", "clickhouse_database", "pane_ms", "provisional_step_ms", "pseudonym_key",
-    "default_country", "write_keys",
+    "default_country", "write_keys", "keyring", "identifying_attributes", "schema_registry_url",
 )  # fmt: skip
 """Settings that other commands must share with a running stack; endpoints.json is readable by its owner only."""
 Tell = Callable[[str], None]

@@ -21,7 +21,7 @@ from schemas.clock import system_clock
 from schemas.declared import Declared, as_settings_say
 from schemas.errors import BarometerError, SettingsError, UnavailableError, UsageError
 from schemas.readiness import Readiness
-from schemas.settings import Settings, notified
+from schemas.settings import Settings, keyring_path, notified
 from schemas.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -97,6 +97,15 @@ def _needs(settings: Settings, *names: str) -> None:
         )
 
 
+def schemas_in_use(settings: Settings) -> None:
+    """Write and read by the ids of the registry that the settings name, if any. Raises UnavailableError, ContractError."""
+    if settings.schema_registry_url:
+        from deploy.registry import Registry
+        from schemas.codec import adopt
+
+        adopt(Registry(settings.schema_registry_url).ids())
+
+
 def _process(
     settings: Settings,
     name: str,
@@ -110,6 +119,7 @@ def _process(
     ops = OpsServer(settings.ops_host, settings.ops_port, telemetry.registry, readiness)
     code = 1
     try:
+        schemas_in_use(settings)
         code = run(telemetry, readiness)
     except* BarometerError as group:
         for error in _leaves(group):
@@ -148,6 +158,7 @@ def gateway(settings: Settings) -> int:
     logs.configure("gateway", settings.log_level)
     telemetry = Telemetry()
     telemetry.set("build_info", 1, version=version("barometer"), process="gateway")
+    schemas_in_use(settings)
     return run_gateway(
         settings,
         catalogue=catalogue_file(settings),
@@ -280,6 +291,25 @@ def _ends_with(settings: Settings, known: Catalogue) -> threading.Event:
     return changed
 
 
+def opened_raw(settings: Settings, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return `raw`, and `raw_hex` where it is no UTF-8, of a row of `sinks.queries.one_rejected`, opened; `raw_state` says how."""
+    from schemas.keyring import Keyring
+    from schemas.sealing import open_raw, raw_key_id
+
+    kept = bytes.fromhex(row["raw_hex"]) if row["raw_hex"] else row["raw"].encode()
+    key_id = raw_key_id(kept)
+    if key_id is None:
+        return {"raw_state": "as it came"}
+    key = Keyring(keyring_path(settings), clock=system_clock).key(key_id)
+    if key is None:
+        return {"raw": "", "raw_hex": "", "raw_state": "unreadable: the key of its day was destroyed, 7 days after"}
+    raw = open_raw(key, kept, row["rejected_id"])
+    try:
+        return {"raw": raw.decode(), "raw_hex": "", "raw_state": "opened"}
+    except UnicodeDecodeError:
+        return {"raw": "", "raw_hex": raw.hex(), "raw_state": "opened"}
+
+
 def migrate(settings: Settings, *, tell: Tell) -> None:
     """Bring the store up to date, with the views of the newest declared catalogue; without Kafka, of the settings' one."""
     from sinks.migrate import migrate as bring_up_to_date
@@ -299,17 +329,20 @@ def import_file(
     mapping: Path | None,
     source: str,
     progress: Callable[["ImportResult"], None] = lambda _result: None,
+    tell: Tell = log.warning,
 ) -> "ImportResult":
     """Import one file through the history lane and return what became of its rows."""
     from producers.channels.table import read_mapping
     from producers.importing import import_file as import_one
     from producers.pseudonyms import pseudonyms_of
     from producers.publisher import Publisher
+    from producers.sealer import sealer_of
 
     _needs(settings, "kafka_bootstrap", "pseudonym_key")
     import_size(path)  # a missing file is said before anything is connected
     telemetry, readiness = Telemetry(), Readiness()
     publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
+    known = catalogue(settings)
     publisher.start()
     try:
         publisher.wait_ready(IMPORT_READY_TIMEOUT_S)
@@ -317,7 +350,8 @@ def import_file(
             path,
             publisher=publisher,
             pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country),
-            catalogue=catalogue(settings),
+            catalogue=known,
+            sealer=sealer_of(settings, known, system_clock),
             clock=system_clock,
             telemetry=telemetry,
             positions=Path(settings.data_dir) / "imports",
@@ -325,6 +359,7 @@ def import_file(
             source=source or None,
             max_event_bytes=settings.max_event_bytes,
             progress=progress,
+            tell=tell,
         )
     finally:
         publisher.close()

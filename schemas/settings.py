@@ -19,7 +19,7 @@ from schemas.errors import SettingsError
 PREFIX = "BAROMETER_"
 SECRETS = frozenset({
     "write_keys", "pseudonym_key", "clickhouse_url", "console_token", "alertmanager_url", "notify_webhook_url", "notify_webhook_secret",
-    "notify_smtp_url",
+    "notify_smtp_url", "schema_registry_url",
 })  # fmt: skip
 ELSEWHERE = frozenset({"CONFIG", "TEST_ENGINES"})
 """Names with our prefix that are read elsewhere: the file itself, and the test suite's switch."""
@@ -41,12 +41,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """host:port,... of an existing Kafka, or sasl_ssl://user:password@host:port,...; empty: start the local engine."""
     kafka_replication: int = 1
     """Replicas of each topic that `topics apply` makes; 3 for a Kafka that must outlive a broker."""
+    schema_registry_url: str = ""
+    """http://user:password@host:port/... of a registry as Confluent defines it; empty: the static ids."""
     topic_prefix: str = ""
     """Put before every topic, group and transactional id; for several installations on one Kafka."""
     clickhouse_url: str = ""
     """clickhouse://user:password@host:port/database (native protocol); empty: start the local engine."""
     clickhouse_http_url: str = ""
     clickhouse_database: str = "barometer"
+    clickhouse_tables: str = "plain"
+    """plain, or replicated: `migrate`, run at each replica of a ClickHouse with a Keeper, makes Replicated tables."""
     kafka_port: int = 0
     clickhouse_tcp_port: int = 0
     clickhouse_http_port: int = 0
@@ -65,6 +69,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Secret of the keyed pseudonyms, at least 16 characters."""
     default_country: str = "FR"
     """Country of phone numbers written without one."""
+    keyring: str = ""
+    """Path of the data keys that sealed texts open with; empty: keys.sqlite in data_dir. One file for all processes."""
+    identifying_attributes: str = (
+        "name,first_name,last_name,full_name,username,login,email,e-mail,mail,phone,telephone,mobile,fax,ip,ip_address,"
+        "address,street,postcode,birthday,date_of_birth,account,iban,card_number,device_id,user_agent"
+    )
+    """Attributes that are sealed with the text, as they name a person; separated by commas, capitals do not matter."""
     max_body_bytes: int = 5_000_000
     max_inflated_bytes: int = 20_000_000
     max_event_bytes: int = 256_000
@@ -72,13 +83,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_key_s: float = 2_000.0
     """Events a second that one write key may send, averaged over ten seconds."""
     publish_timeout_s: float = 10.0
+    spool_max_bytes: int = 1_000_000_000
+    """What the gateway keeps on its disk while Kafka is away; 0: nothing, it answers 503 at once."""
     pane_ms: int = 10_000
     provisional_step_ms: int = 60_000
     snapshot_every_s: float = 300.0
     renew_every_s: int = 3_600
     """Pane time between renewals of baselines and shares by the judge itself; 0: only by command."""
+    exclude_after_s: int = 60
+    """Seconds that a source may stand still while others are as far ahead, before the judge goes on without it; 0: it always waits."""
+    spoilt_ratio: float = 0.5
+    """Share of the records of a partition that are no events from which stage 1 pauses it; 0: never."""
+    spoilt_records: int = 1_000
+    """Records by which that share is judged."""
+    stuck_after_s: int = 120
+    """Seconds without a step, with records to read, after which a worker ends so that it is started anew; 0: never."""
     sink_flush_s: float = 1.0
     sink_batch_rows: int = 20_000
+    sink_max_rejected_ratio: float = 0.3
+    """Share of a topic's last records, at least a thousand, past which a sink stops setting aside and ends; 1: no limit."""
+    sink_max_rejected_run: int = 100
+    """As many records set aside in a row stop it too."""
     kill_point: str = ""
     """NAME:N kills this process the N-th time that it reaches the named point; for fault tests only."""
     log_level: str = "info"
@@ -151,11 +176,24 @@ def check(settings: Settings) -> Settings:
             "bad_setting", f"renew_every_s {settings.renew_every_s} is no number of whole minutes",
             "set a multiple of 60, or 0 to renew only by command",
         )  # fmt: skip
+    if settings.exclude_after_s < 0 or settings.stuck_after_s < 0:
+        raise SettingsError("bad_setting", "exclude_after_s and stuck_after_s are seconds, or 0 for never")
+    if not 0 <= settings.spoilt_ratio <= 1 or settings.spoilt_records < 1:
+        raise SettingsError("bad_setting", "spoilt_ratio lies in 0..1, spoilt_records is at least 1")
+    if settings.spool_max_bytes < 0:
+        raise SettingsError("bad_setting", f"spool_max_bytes {settings.spool_max_bytes} is less than 0")
     if settings.pseudonym_key and len(settings.pseudonym_key) < 16:
         raise SettingsError("bad_setting", "pseudonym_key is shorter than 16 characters")
     broker_of(settings.kafka_bootstrap)
     if settings.kafka_replication < 1:
         raise SettingsError("bad_setting", f"kafka_replication {settings.kafka_replication} is no number of replicas")
+    if settings.clickhouse_tables not in {"plain", "replicated"}:
+        raise SettingsError("bad_setting", f"clickhouse_tables {settings.clickhouse_tables!r} is neither plain nor replicated")
+    if not 0 < settings.sink_max_rejected_ratio <= 1 or settings.sink_max_rejected_run < 1:
+        raise SettingsError(
+            "bad_setting", "sink_max_rejected_ratio is no share above 0, or sink_max_rejected_run is below 1",
+            "the share is a number like 0.3; 1 switches the limit off",
+        )  # fmt: skip
     keys_of(settings)
     _check_console(settings)
     _check_notified(settings)
@@ -196,6 +234,16 @@ def _check_notified(settings: Settings) -> None:
         raise SettingsError("bad_setting", "notify_webhook_url wants a notify_webhook_secret to sign with")
     if settings.notify_smtp_url and not ("@" in settings.notify_mail_from and "@" in settings.notify_mail_to):
         raise SettingsError("bad_setting", "notify_smtp_url wants the addresses notify_mail_from and notify_mail_to")
+
+
+def keyring_path(settings: Settings) -> Path:
+    """Return where the data keys are."""
+    return Path(settings.keyring or Path(settings.data_dir) / "keys.sqlite")
+
+
+def identifying(settings: Settings) -> frozenset[str]:
+    """Return the names of attributes that name a person, in lower case."""
+    return frozenset(filter(None, (name.strip().lower() for name in settings.identifying_attributes.split(","))))
 
 
 def notified(settings: Settings) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare what is a command of its own."""
+    config.addinivalue_line("markers", "clients: with third parties' servers and clients; run by `make test-clients`")
     config.addinivalue_line(
         "markers", "long: simulated worlds and campaigns of kills, minutes of CPU; run by `make test-long`"
     )
@@ -85,10 +86,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     So no worker ends with one of those alone.
     """
-    if "long" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    for mark in ("long", "clients"):
+        if mark not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(mark)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker(mark)]
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
 
 

@@ -42,6 +42,7 @@ def test_the_list_of_commands_tells_what_each_is_for() -> None:
         ),
         "rejected list", "rejected show", "topics apply",
         "topics describe", "config show", "config check", "catalogue apply", "catalogue history", "catalogue show",
+        "subject export", "subject erase", "subject verify",
     ],
 )  # fmt: skip
 def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.telemetry import PREFIX, SPECS
+from schemas.topics import REJECTED, TOPICS, Cleanup
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "monitoring"
 FILES = sorted([*FOLDER.glob("*.rules.yml"), *FOLDER.glob("tests/*.yml")])
@@ -30,7 +31,16 @@ def test_every_metric_of_a_rule_is_declared(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_label_that_a_rule_asks_for_is_one_of_its_metric(path: Path) -> None:
     for metric, labels in re.findall(r"(?<![a-z:_])barometer_([a-z_]+)\{([^}]*)\}", text_of(path)):
-        assert set(re.findall(r"(\w+)\s*=", labels)) <= set(SPECS[metric].labels), metric
+        assert set(re.findall(r"(\w+)\s*=", labels)) <= {*SPECS[metric].labels, "instance", "job"}, (
+            metric
+        )  # Prometheus adds two
+
+
+def test_the_alert_on_lag_comes_at_half_of_the_shortest_retention() -> None:
+    rules = (FOLDER / "pipeline.rules.yml").read_text("utf-8")
+    limits = {sign: int(s) for sign, s in re.findall(r'lag_seconds\{topic(..)"\.\*rejected\.\*"\}\) > (\d+)', rules)}
+    kept = [topic.retention_ms for topic in TOPICS if topic.cleanup is Cleanup.DELETE and topic is not REJECTED]
+    assert limits == {"!~": min(kept) // 2000, "=~": REJECTED.retention_ms // 2000}
 
 
 def test_every_alert_says_what_to_do_and_has_a_test() -> None:
