@@ -1,22 +1,20 @@
 """Kill a process of a stack with proof of unfinished work: stopped first, measured while it stands still, then killed."""
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from random import Random
-from typing import cast
 
 from deploy.engines.supervisor import Child
 from deploy.positions import SINK_TOPICS, Positions
 from deploy.stack import Stack
-from schemas.topics import GROUP_GATE, GROUP_JUDGE, GROUP_TALLY, sink_group
+from schemas.topics import GROUP_GATE, GROUP_JUDGE, GROUP_RECOUNT, GROUP_TALLY, sink_group
 from tests.faults.load import Load
 
 TARGETS = ("gateway", "tally", "judge", "sink", "gate")
-POINTS = ("sink.before_insert", "sink.after_insert")
 GROUPS = {
     "tally": [GROUP_TALLY],
     "judge": [GROUP_JUDGE],
@@ -27,7 +25,6 @@ READY_TIMEOUT_S = 60.0
 LONGEST_WAIT_S = 3.0
 WORK_TIMEOUT_S = 60.0
 POLL_S = 0.05
-KILL_SETTING = "BAROMETER_KILL_POINT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +53,7 @@ def at_random(
         pid = child.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        unfinished, at_work = _at_hand(positions, target, load)
+        unfinished, at_work = at_hand(positions, target, load)
         if unfinished and at_work:
             os.killpg(pid, signal.SIGKILL)
             ready_s = _ready_again(stack, target, pid) if patient else None
@@ -64,32 +61,6 @@ def at_random(
         os.kill(pid, signal.SIGCONT)
         time.sleep(rng.uniform(0, POLL_S))
     raise AssertionError(f"{target} had no unfinished work for {WORK_TIMEOUT_S} s")
-
-
-def at_point(stack: Stack, point: str, positions: Positions, times: int, rng: Random) -> list[Kill]:
-    """Have the sink kill itself at a named point, `times` times, each at the second insert or later after its start."""
-    child = stack.child("sink")
-    env = cast(dict[str, str], child.spec.env)
-    kills: list[Kill] = []
-    pid = child.pid
-    assert pid is not None
-    try:
-        env[KILL_SETTING] = f"{point}:{rng.randrange(2, 5)}"
-        os.killpg(pid, signal.SIGKILL)  # the next one has the setting
-        while len(kills) < times:
-            pid = _started(child, pid)
-            env[KILL_SETTING] = f"{point}:{rng.randrange(2, 5)}" if len(kills) < times - 1 else ""
-            _wait(partial(_gone, child, pid), "kill at the point")
-            unfinished, at_work = _at_hand(positions, "sink")
-            kills.append(Kill(target="sink", at=point, unfinished=unfinished, open=at_work))
-    finally:
-        env[KILL_SETTING] = ""
-    child.await_ready(READY_TIMEOUT_S)
-    return kills
-
-
-def _gone(child: Child, pid: int) -> bool:
-    return child.pid != pid
 
 
 def _started(child: Child, before: int) -> int:
@@ -115,10 +86,15 @@ def _wait(there: Callable[[], bool], what: str) -> None:
         time.sleep(POLL_S)
 
 
-def _at_hand(positions: Positions, target: str, load: Load | None = None) -> tuple[int, int]:
+def at_hand(positions: Positions, target: str, load: Load | None = None) -> tuple[int, int]:
     """Return what is unfinished and what is open of a process that stands still; see Kill."""
     if load is not None and target == "gateway":
         return load.unanswered, load.unanswered
+    if target == "recount":  # it works on what the judge has passed; it has no records of its own to be behind
+        judged = int(positions.of(GROUP_JUDGE)[0].metadata.get("pane") or 0)
+        own = positions._committed(positions._prefix + GROUP_RECOUNT)
+        done = max((int(json.loads(one.metadata)["pane"]) for one in own.values() if one.metadata), default=0)
+        return max(0, judged - done), int(judged > done)
     held = [one for group in GROUPS[target] for one in positions.of(group)]
     unfinished = sum(one.lag for one in held)
     if target == "sink":  # the mark that is committed before an insert says that it is under way

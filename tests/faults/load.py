@@ -1,4 +1,7 @@
-"""A load that never gives up: batches over HTTP, each sent again with the same bytes until it is acknowledged."""
+"""A load that gives up only where it says so: batches over HTTP, each sent again with the same bytes until it is acknowledged.
+
+A share of the batches whose fate is unknown is given up, as a phone does that loses its network: they may stand once, or not.
+"""
 
 import threading
 import time
@@ -12,6 +15,7 @@ import msgspec
 
 from schemas.clock import system_clock
 from schemas.windows import DAY_MS
+from tests.faults.ledger import ACCEPTED, UNKNOWN, Ledger
 
 SHOPS = ("paris", "lyon", "lille", "nantes", "geneve")
 HIT = "lyon"
@@ -21,21 +25,31 @@ PAUSE_S = 0.4
 RETRY_S = 0.1
 OLD_SHARE = 0.15
 REPEATED = 0.05
+GIVEN_UP = 0.05
 DISPUTES = 0.002
+ANSWER_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 120.0
 SWING_S = 12.0
 """The bad share at one shop goes up and down in turn, so that alarms open and resolve in the middle of it all."""
 
 
 class Load:
-    """Threads that send; `acked` holds every event id that the gateway has answered 202 for."""
+    """Threads that send; the ledger holds every send and answer."""
 
-    def __init__(self, gateway: str, write_key: str, *, seed: int) -> None:
-        self.acked: set[str] = set()
-        self.sends = 0
+    def __init__(
+        self,
+        gateway: str,
+        write_key: str,
+        ledger: Ledger,
+        *,
+        seed: int | str,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self.ledger = ledger
         self.retries = 0
         self._gateway, self._key = gateway, write_key
-        self._open = 0
-        self._lock = threading.Lock()
+        self._timeout_s, self._pause_s = answer_timeout_s, pause_s
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._began = time.monotonic()
@@ -47,7 +61,7 @@ class Load:
     @property
     def unanswered(self) -> int:
         """Return the requests that wait for an answer now."""
-        return self._open
+        return self.ledger.unanswered
 
     def start(self) -> None:
         """Begin to send."""
@@ -55,10 +69,11 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Return when every batch begun is acknowledged. Raises what made a sender give up."""
+        """Return when every batch begun is acknowledged or given up. Raises what made a sender end early."""
         self._stop.set()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         for thread in self._threads:
-            thread.join(60)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._failed is not None:
             raise self._failed
         assert not any(thread.is_alive() for thread in self._threads), "a batch is still not acknowledged"
@@ -72,7 +87,7 @@ class Load:
     def _send(self, rng: Random) -> None:
         earlier: list[tuple[list[str], bytes]] = []
         with httpx.Client(
-            base_url=self._gateway, headers={"Authorization": f"Bearer {self._key}"}, timeout=20.0
+            base_url=self._gateway, headers={"Authorization": f"Bearer {self._key}"}, timeout=self._timeout_s
         ) as client:
             while not self._stop.is_set():
                 if earlier and rng.random() < REPEATED:
@@ -82,27 +97,23 @@ class Load:
                     events = [self._event(rng, old=old) for _ in range(BATCH)]
                     ids, body = [event["id"] for event in events], msgspec.json.encode(events)
                     earlier.append((ids, body))
-                self._until_acknowledged(client, body)
-                with self._lock:
-                    self.acked.update(ids)
-                self._stop.wait(PAUSE_S * rng.random())
+                self._until_acknowledged(client, ids, body, rng)
+                self._stop.wait(self._pause_s * rng.random())
 
-    def _until_acknowledged(self, client: httpx.Client, body: bytes) -> None:
+    def _until_acknowledged(self, client: httpx.Client, ids: list[str], body: bytes, rng: Random) -> None:
         while True:
-            with self._lock:
-                self._open += 1
-                self.sends += 1
+            number = self.ledger.sending(body)
             try:
                 answer = client.post("/v1/feedback", content=body)
             except httpx.TransportError:
                 answer = None
-            finally:
-                with self._lock:
-                    self._open -= 1
-            if answer is not None and answer.status_code == 202:
+            self.ledger.answered(number, UNKNOWN if answer is None else answer.status_code, ids)
+            if answer is not None and answer.status_code == ACCEPTED:
                 assert not answer.json()["rejected"]
                 return
             assert answer is None or answer.status_code in {429, 503}, answer.text
+            if answer is None and rng.random() < GIVEN_UP:
+                return
             self.retries += 1
             time.sleep(RETRY_S)
 
@@ -129,11 +140,19 @@ def event(rng: Random, shop: str, bad_share: float, *, old: bool) -> dict[str, A
 
 
 def send_all(
-    gateway: str, write_key: str, events: list[dict[str, Any]], tell: Callable[[int], None] = lambda _: None
+    gateway: str,
+    write_key: str,
+    events: list[dict[str, Any]],
+    ledger: Ledger,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Send events in batches, once each."""
     with httpx.Client(base_url=gateway, headers={"Authorization": f"Bearer {write_key}"}, timeout=30.0) as client:
         for start in range(0, len(events), 500):
-            answer = client.post("/v1/feedback", content=msgspec.json.encode(events[start : start + 500]))
-            assert answer.status_code == 202, answer.text
+            part = events[start : start + 500]
+            body = msgspec.json.encode(part)
+            number = ledger.sending(body)
+            answer = client.post("/v1/feedback", content=body)
+            ledger.answered(number, answer.status_code, [one["id"] for one in part])
+            assert answer.status_code == ACCEPTED, answer.text
             tell(start)
