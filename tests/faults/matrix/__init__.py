@@ -1,0 +1,11 @@
+"""The matrix of faults, a file a group; `load` enters all of them."""
+
+from importlib import import_module
+
+GROUPS = ("edge", "broker", "streams", "sink", "clickhouse", "network", "everything")
+
+
+def load() -> None:
+    """Enter every fault into the registry."""
+    for one in GROUPS:
+        import_module(f"tests.faults.matrix.{one}")
