@@ -32,7 +32,9 @@ class Flight:
     A partition's records are answered in order, so watching from the last record backwards takes one callback per batch.
     """
 
-    def __init__(self, sent: Sequence[Sent], settled: Settled) -> None:
+    def __init__(self, sent: Sequence[Sent], settled: Settled, give_up: Callable[[], None] = lambda: None) -> None:
+        """`give_up` is for whoever has waited too long: the client that took the records is not to be used any more."""
+        self.give_up = give_up
         self._sent = sent
         self._left = len(sent)
         self._settled = settled

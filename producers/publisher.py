@@ -23,6 +23,7 @@ from producers.flight import Flight, Sent, Settled, tell
 from producers.ledger import Acknowledged
 from producers.partitioning import partition_of
 from schemas.arrival import sent_header
+from schemas.broker import broker_of, reaching
 from schemas.clock import Clock
 from schemas.errors import SettingsError, UnavailableError
 from schemas.readiness import Readiness
@@ -161,11 +162,12 @@ class Publisher:
         except KafkaError as error:
             answered(error)
             raise UnavailableError("kafka_unavailable", str(error), "send again later") from error
-        return Flight(sent, answered)
+        return Flight(sent, answered, lambda: self._lost(producer, TimeoutError("no acknowledgement in time")))
 
     def wait(self, flight: Flight) -> None:
         """Wait until all records of a flight are durable. Raises UnavailableError."""
         if not flight.wait(self.longest_wait_s):
+            flight.give_up()
             raise _unanswered(None)
         if flight.error is not None:
             raise _unanswered(flight.error) from flight.error
@@ -178,11 +180,12 @@ class Publisher:
         """Send records and wait, without blocking the event loop, until all are durable. Raises UnavailableError."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[BaseException | None] = loop.create_future()
-        self.submit(records, lambda error: tell(loop, waiter, error))
+        flight = self.submit(records, lambda error: tell(loop, waiter, error))
         try:
             async with asyncio.timeout(self.longest_wait_s):
                 error = await waiter
         except TimeoutError as late:
+            flight.give_up()  # seen: a client that never again asked for anything after a broker had gone and come
             raise _unanswered(None) from late
         if error is not None:
             raise _unanswered(error) from error
@@ -208,7 +211,7 @@ class Publisher:
                     # Asked first, because a client that finds no broker leaves a thread behind.
                     _reach(self._settings.kafka_bootstrap)
                     admin = KafkaAdminClient(
-                        bootstrap_servers=self._settings.kafka_bootstrap, client_id="barometer-publisher-probe",
+                        **reaching(self._settings.kafka_bootstrap), client_id="barometer-publisher-probe",
                         request_timeout_ms=5_000, bootstrap_timeout_ms=5_000,
                     )  # fmt: skip
                 described = admin.describe_topics(sorted(self._names.values()))
@@ -225,7 +228,7 @@ class Publisher:
                     if self._producer is not None:
                         self._say(self._producer)
             except (KafkaError, OSError, ValueError) as error:
-                self._fail(f"{self._settings.kafka_bootstrap}: {error}")
+                self._fail(f"{broker_of(self._settings.kafka_bootstrap)}: {error}")
                 if admin is not None:
                     _close_admin(admin)
                     admin = None
@@ -253,7 +256,7 @@ class Publisher:
     def _connect(self) -> None:
         timeout_ms = int(self._settings.publish_timeout_s * 1000)
         producer = KafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **reaching(self._settings.kafka_bootstrap),
             client_id="barometer-publisher",
             acks="all",
             enable_idempotence=True,
@@ -275,18 +278,18 @@ class Publisher:
             raise
         with self._lock:
             self._producer = producer
-        log.info("publisher connected", kafka=self._settings.kafka_bootstrap)
+        log.info("publisher connected", kafka=str(broker_of(self._settings.kafka_bootstrap)))
 
 
 def _reach(bootstrap: str) -> None:
     """Raise OSError unless one of the brokers named takes connections."""
-    refused = OSError(f"no broker in {bootstrap!r}")
-    for place in bootstrap.split(","):
-        host, _, port = place.strip().rpartition(":")
+    refused = OSError("no broker is named")
+    for place in broker_of(bootstrap).servers:
+        host, _, port = place.rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S):
                 return
-        except (OSError, ValueError) as error:
+        except OSError as error:
             refused = OSError(f"{place}: {error}")
     raise refused
 

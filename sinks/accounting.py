@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from schemas.broker import broker_of, reaching
 from schemas.codec import Kind, decode_as
 from schemas.errors import UnavailableError, UndecodableError
 from schemas.settings import Settings
@@ -117,7 +118,7 @@ def _records(settings: Settings, topic: Topic) -> Iterator[tuple[int, int, bytes
     """Yield partition, append time (ms), header `sent`, key and value of every committed record, in offset order by partition."""
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+            **reaching(settings.kafka_bootstrap), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="earliest", max_partition_fetch_bytes=4 << 20,
         )  # fmt: skip
         try:
@@ -137,7 +138,7 @@ def _records(settings: Settings, topic: Topic) -> Iterator[tuple[int, int, bytes
         finally:
             consumer.close()
     except KafkaError as error:
-        raise UnavailableError("kafka_unavailable", f"{settings.kafka_bootstrap}: {error}") from error
+        raise UnavailableError("kafka_unavailable", f"{broker_of(settings.kafka_bootstrap)}: {error}") from error
 
 
 def ledger(settings: Settings) -> Ledger:

@@ -18,6 +18,7 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
 
+from schemas.broker import reaching
 from schemas.errors import UnavailableError
 from sinks.positions import FETCH_WAIT_MS
 
@@ -126,6 +127,14 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             raise NotOwnerError
 
 
+def check_group(consumer: AIOKafkaConsumer) -> None:
+    """Raise what ended this member's part in its group: who stands by fetches nothing, so nothing else would tell it.
+
+    A broker that has just started may answer a member that joins with an error after which the client never tries again.
+    """
+    consumer._coordinator.check_errors()
+
+
 async def join_group(
     bootstrap: str,
     group: str,
@@ -141,7 +150,7 @@ async def join_group(
     A restart under the same lease takes its place over at once and fences the one that had it. Raises UnavailableError.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **reaching(bootstrap),
         group_id=group,
         client_id=group,
         group_instance_id=lease.member,

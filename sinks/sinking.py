@@ -19,7 +19,7 @@ from schemas.topics import sink_group
 from sinks.clickhouse import connect
 from sinks.insert import Inserter
 from sinks.ledger_lines import LEDGER_TABLE
-from sinks.owner import Lease, NotOwnerError, Ownership, join_group
+from sinks.owner import Lease, NotOwnerError, Ownership, check_group, join_group
 from sinks.patience import pause
 from sinks.quota import TooManyRejectedError
 from sinks.seals import Seals, seals_of
@@ -95,6 +95,7 @@ class Sink:
             while not stop.is_set():
                 if not work.ownership.begin():
                     work.readiness.fail(self._check, "stands by: another member of the group fills the table")
+                    check_group(consumer)
                     await asyncio.sleep(STANDBY_S)
                     continue
                 try:

@@ -13,11 +13,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import faust
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
+from yarl import URL
 
 from schemas.arrival import LOG_APPEND_TIME
+from schemas.broker import broker_of, reaching
 from schemas.clock import Clock, system_clock
 from schemas.errors import ContractError
 from schemas.readiness import Readiness
@@ -300,7 +303,8 @@ class Host:
     def _build_app(self) -> BulkApp:
         app = BulkApp(
             self.group,
-            broker=f"kafka://{self.bootstrap}",
+            broker=[URL(f"kafka://{one}") for one in broker_of(self.bootstrap).servers],
+            broker_credentials=_credentials(self.bootstrap),
             autodiscover=False,
             web_enabled=False,
             topic_allow_declare=False,
@@ -312,6 +316,7 @@ class Host:
             broker_rebalance_timeout=REBALANCE_S,
             consumer_auto_offset_reset="none",
         )
+        app.kafka = reaching(self.bootstrap)
         # Faust subscribes to what agents read; the records themselves never come this way.
         topic = app.topic(*self._topics, key_serializer="raw", value_serializer="raw")
 
@@ -327,6 +332,19 @@ class Host:
         assert isinstance(consumer, BulkConsumer)
         consumer.taker = self
         return app
+
+
+def _credentials(bootstrap: str) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """Return how Faust's own producer, which sends nothing, may come in all the same."""
+    wanted, broker = reaching(bootstrap), broker_of(bootstrap)
+    if broker.mechanism:
+        return faust.SASLCredentials(
+            username=broker.user,
+            password=broker.password,
+            mechanism=broker.mechanism,
+            ssl_context=wanted.get("ssl_context"),
+        )
+    return faust.SSLCredentials(wanted["ssl_context"]) if broker.encrypted else None
 
 
 def check_append_time(tp: TopicPartition, run: Records) -> None:

@@ -6,7 +6,7 @@ It overrides private methods of faust-streaming 0.15.3 and aiokafka 0.14.0: test
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -40,7 +40,9 @@ class Taker(Protocol):
 
 
 class BulkApp(faust.App):
-    """A Faust app that keeps no state of its own, and therefore no folders."""
+    """A Faust app that keeps no state of its own, and therefore no folders; `kafka`: how its consumer reaches the broker."""
+
+    kafka: Mapping[str, Any]
 
     def _create_directories(self) -> None:
         """Create nothing."""
@@ -54,7 +56,7 @@ class BulkThread(driver.AIOKafkaConsumerThread):
         return AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            **cast(BulkApp, self.app).kafka,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from schemas.broker import reaching
 from schemas.errors import ContractError, UnavailableError
 
 POLL_MS = 500
@@ -51,7 +52,7 @@ async def open_partition(bootstrap: str, partition: TopicPartition) -> AsyncIter
     Each reader has its own consumer: aiokafka 0.14 can hang in stop() after a second assign().
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **reaching(bootstrap),
         isolation_level="read_committed",
         auto_offset_reset="none",
         enable_auto_commit=False,

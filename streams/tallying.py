@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from schemas import blocks
 from schemas.arrival import TICK_KEY, sent_header
 from schemas.blocks import Block
+from schemas.broker import reaching
 from schemas.catalogue import Catalogue, load
 from schemas.clock import Clock, system_clock
 from schemas.codec import Kind, encode
@@ -98,7 +99,7 @@ class TallyStage:
         await check_log(self._settings, found, self._catalogue, declared)
         self._ids = {name: one.topic_id for name, one in found.items()}
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **reaching(self._settings.kafka_bootstrap),
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",

@@ -19,7 +19,7 @@ from sinks.notifying.outcomes import Chance
 from sinks.notifying.receiver import Receiver, Work
 from sinks.notifying.telling import Telling
 from sinks.notifying.webhook import Webhook
-from sinks.owner import Lease, NotOwnerError, Ownership, join_group
+from sinks.owner import Lease, NotOwnerError, Ownership, check_group, join_group
 
 TOPICS = (ALARMS, IMMEDIATE)
 RECEIVERS: Mapping[str, Callable[[Settings, Clock], Receiver]] = {
@@ -78,6 +78,7 @@ class Notifier:
             while not stop.is_set():
                 if not work.ownership.begin():
                     work.readiness.fail(work.check, "stands by: another member of the group tells")
+                    check_group(consumer)
                     await asyncio.sleep(STANDBY_S)
                     continue
                 try:
