@@ -11,9 +11,10 @@ from deploy.positions import SINK_TOPICS, Positions
 from schemas.errors import UsageError
 from schemas.ledger import Line
 from schemas.settings import Settings
-from schemas.topics import SOURCES, TOPICS, sink_group
+from schemas.topics import GROUP_GATE, SOURCES, TOPICS, sink_group
 from schemas.windows import HOUR_MS
 from sinks.clickhouse import PASSING, unavailable
+from sinks.gate_lines import line_of
 from sinks.ledger_balance import TABLE_OF, Stretch, balance
 from sinks.ledger_edge import Acked, acknowledged
 from sinks.ledger_lines import Open, ended
@@ -98,7 +99,11 @@ _CONFLICTS = """
 
 
 def _open_lines(positions: Positions) -> Iterator[Line]:
-    """Yield the lines that the sinks keep open, ended where they have committed."""
+    """Yield the lines that the sinks and the gate keep open, ended where they have committed."""
+    for at in positions.of(GROUP_GATE):
+        decided = line_of(at.metadata, at.partition, at.offset)
+        if decided is not None:
+            yield decided
     for table in sorted(set(TABLE_OF.values()) & SINK_TOPICS.keys()):
         for one in positions.of(sink_group(table)):
             if one.metadata.get("line") is not None:
@@ -119,7 +124,7 @@ async def _examined(
                 tell(f"{done} of {len(stretches)} stretches read again")
             found = None
             faults = one.faults
-            if (faults or deep) and one.line.source_topic_id in current:
+            if (faults or deep) and one.line.source_topic in TABLE_OF and one.line.source_topic_id in current:
                 found = await search(reader, lambda query: query(client), settings.topic_prefix, one.line)
                 faults = _judged(one, found)
             out.append(Entry(stretch=one, faults=faults, found=found))

@@ -1,47 +1,28 @@
-"""Commands for people who watch: doctor, rejected, topics, config, endpoints, query."""
+"""Commands for people who watch: doctor, topics, config, endpoints, query."""
 
 import json
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
 from deploy import topics as topic_commands
 from deploy import wiring
 from deploy.cli_options import DataDir, Json, located, settings_of
+from deploy.cli_rows import show_rows
 from deploy.doctor import examine
 from deploy.located import endpoints as running_endpoints
 from deploy.settle import settle
+from deploy.unsent import unsent
 from schemas.errors import UsageError
 from schemas.settings import load, shown
 from sinks import queries
 
-WIDE = 240
-
-rejected = cyclopts.App(name="rejected", help="What could not become an event, and why.")
 topics = cyclopts.App(name="topics", help="Create and describe the topics.")
 config = cyclopts.App(name="config", help="The settings in force.")
-
-
-def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(rows, default=str, ensure_ascii=False))
-        return
-    if not rows:
-        print(f"{title}: none")
-        return
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    # a pipe has no width: do not fold what a person will grep
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def doctor(
@@ -64,6 +45,7 @@ def doctor(
             settings.kafka_bootstrap,
             settings.topic_prefix,
             timeout_s=timeout_s,
+            unsent=lambda: unsent(running_endpoints(settings).get("metrics", {}).get("gateway", "")),
             tell=lambda why: print(f"waiting for {why}", file=sys.stderr),
         )
         print(json.dumps({"pane": pane}) if json_ else f"settled; the last pane judged ended at {pane} ms")
@@ -85,35 +67,8 @@ def doctor(
         }
         for one in findings
     ]
-    _show(rows, "doctor", as_json=json_)
+    show_rows(rows, "doctor", as_json=json_)
     return 0 if all(one.ok for one in findings) else 1
-
-
-@rejected.command(name="list")
-def list_rejected(*, limit: int = 50, json_: Json = False, data_dir: DataDir = None) -> int:
-    """List what was rejected, newest first. Example: `barometer rejected list --limit 20`"""
-    _show(queries.rejected(wiring.clickhouse(located(data_dir)), limit=limit), "rejected", as_json=json_)
-    return 0
-
-
-@rejected.command(name="show")
-def show_rejected(rejected_id: str, *, json_: Json = False, data_dir: DataDir = None) -> int:
-    """Show one rejected input with its raw bytes. Example: `barometer rejected show 0a1b...`"""
-    settings = located(data_dir)
-    row = queries.one_rejected(wiring.clickhouse(settings), rejected_id)
-    if row is None:
-        raise UsageError(
-            "no_such_id",
-            f"nothing was rejected under {rejected_id}",
-            "see `barometer rejected list`",
-        )
-    row |= wiring.opened_raw(settings, row)
-    if json_:
-        print(json.dumps(row, default=str, ensure_ascii=False))
-    else:
-        for name, value in row.items():
-            print(f"{name}: {value}")
-    return 0
 
 
 @topics.command
@@ -121,7 +76,7 @@ def apply(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Create the topics that are missing. Safe to repeat. Example: `barometer topics apply`"""
     settings = located(data_dir)
     states = topic_commands.apply(settings.kafka_bootstrap, settings.topic_prefix, replicas=settings.kafka_replication)
-    _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
+    show_rows([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
     return 0
 
 
@@ -130,7 +85,7 @@ def describe(*, json_: Json = False, data_dir: DataDir = None) -> int:
     """Show the topics as they stand on the broker. Example: `barometer topics describe`"""
     settings = located(data_dir)
     states = topic_commands.describe(settings.kafka_bootstrap, settings.topic_prefix)
-    _show([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
+    show_rows([msgspec.to_builtins(one) for one in states], "topics", as_json=json_)
     return 0
 
 
@@ -138,7 +93,7 @@ def describe(*, json_: Json = False, data_dir: DataDir = None) -> int:
 def show_config(*, json_: Json = False) -> int:
     """Show the settings in force, secrets masked. Example: `BAROMETER_PANE_MS=1000 barometer config show`"""
     rows = [{"setting": f"BAROMETER_{name.upper()}", "value": value} for name, value in shown(load(os.environ)).items()]
-    _show(rows, "settings", as_json=json_)
+    show_rows(rows, "settings", as_json=json_)
     return 0
 
 
@@ -169,5 +124,5 @@ def endpoints(name: str = "", /, *, data_dir: DataDir = None) -> int:
 
 def query(sql: str, /, *, data_dir: DataDir = None, json_: Json = False) -> int:
     """Ask ClickHouse as the read-only user. Example: `barometer query "SELECT * FROM v_channel_volume LIMIT 5"`"""
-    _show(wiring.ask_as_reader(running_endpoints(settings_of(data_dir)), sql), "result", as_json=json_)
+    show_rows(wiring.ask_as_reader(running_endpoints(settings_of(data_dir)), sql), "result", as_json=json_)
     return 0

@@ -58,13 +58,22 @@ class _Wait:
         self.until(missing)
 
 
-def settle(bootstrap: str, prefix: str, *, timeout_s: float, tell: Tell = lambda _: None) -> int:
+def settle(
+    bootstrap: str,
+    prefix: str,
+    *,
+    timeout_s: float,
+    tell: Tell = lambda _: None,
+    unsent: Callable[[], str] = lambda: "",
+) -> int:
     """Return the last pane judged once all that stood in the topics at the call is admitted, counted, judged and stored.
 
-    `tell` hears what is waited for. Raises UnavailableError after `timeout_s`.
+    `unsent` says what was accepted and is not yet in the topics, "" when that is nothing. `tell` hears what is waited for.
+    Raises UnavailableError after `timeout_s`.
     """
     with Positions(bootstrap, prefix) as positions:
         wait = _Wait(positions, time.monotonic() + timeout_s, tell)
+        wait.until(unsent)
         wait.reached(GROUP_GATE, positions.ends([HISTORY]))
         sources = positions.ends(SOURCES)
         wait.reached(sink_group("feedback_events"), sources)

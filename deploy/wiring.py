@@ -27,7 +27,9 @@ from schemas.telemetry import Telemetry
 if TYPE_CHECKING:
     from clickhouse_driver import Client
 
+    from deploy.rejected import Outcome
     from producers.importing import ImportResult
+    from sinks.rejected import Chosen
 
 IMPORT_READY_TIMEOUT_S = 30.0
 CATALOGUE_EVERY_S = 10.0
@@ -292,7 +294,7 @@ def _ends_with(settings: Settings, known: Catalogue) -> threading.Event:
 
 
 def opened_raw(settings: Settings, row: Mapping[str, Any]) -> dict[str, str]:
-    """Return `raw`, and `raw_hex` where it is no UTF-8, of a row of `sinks.queries.one_rejected`, opened; `raw_state` says how."""
+    """Return `raw`, and `raw_hex` where it is no UTF-8, of a row of `sinks.rejected.one`, opened; `raw_state` says how."""
     from schemas.keyring import Keyring
     from schemas.sealing import open_raw, raw_key_id
 
@@ -308,6 +310,45 @@ def opened_raw(settings: Settings, row: Mapping[str, Any]) -> dict[str, str]:
         return {"raw": raw.decode(), "raw_hex": "", "raw_state": "opened"}
     except UnicodeDecodeError:
         return {"raw": "", "raw_hex": raw.hex(), "raw_state": "opened"}
+
+
+def reinject(
+    settings: Settings, chosen: "Chosen", *, mapping: Path | None, by: str, dry_run: bool
+) -> Iterator["Outcome"]:
+    """Feed rejected inputs again through the history lane, yielding what becomes of each; a dry run sends and stores nothing."""
+    from deploy.mending import Mender
+    from deploy.rejected import Reinjection
+    from deploy.rejected_map import read_map
+    from producers.pseudonyms import pseudonyms_of
+    from producers.publisher import Publisher
+    from producers.sealer import sealer_of
+    from schemas.keyring import Keyring
+    from schemas.killpoint import KillPoints
+    from sinks.seals import seals_of
+
+    _needs(settings, "kafka_bootstrap", "clickhouse_url", "pseudonym_key")
+    fields = None if mapping is None else read_map(mapping)
+    known = catalogue(settings)
+    publisher = Publisher(settings, clock=system_clock, telemetry=Telemetry(), readiness=Readiness())
+    if not dry_run:
+        publisher.start()
+    try:
+        if not dry_run:
+            publisher.wait_ready(IMPORT_READY_TIMEOUT_S)
+        yield from Reinjection(
+            client=clickhouse(settings),
+            mender=Mender(
+                pseudonyms=pseudonyms_of(settings.pseudonym_key, settings.default_country), catalogue=known,
+                max_event_bytes=settings.max_event_bytes, by=fields,
+            ),
+            sealer=sealer_of(settings, known, system_clock), seals=seals_of(settings, system_clock),
+            keyring=Keyring(keyring_path(settings), clock=system_clock), publish=publisher.publish_blocking,
+            kill=KillPoints(settings.kill_point), clock=system_clock, by=by,
+            note="" if mapping is None else mapping.read_text("utf-8"), dry_run=dry_run,
+        ).run(chosen)  # fmt: skip
+    finally:
+        if not dry_run:
+            publisher.close()
 
 
 def migrate(settings: Settings, *, tell: Tell) -> None:

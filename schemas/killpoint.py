@@ -11,6 +11,7 @@ POINTS = frozenset({
     "sink.mid_bisection", "sink.after_commit",
     "tally.before_block", "judge.after_commit", "judge.before_exclusion",
     "gate.before_commit", "recount.before_commit", "seed.before_commit",
+    "rejected.before_fate",
     "erase.after_destroy", "erase.before_clear", "erase.after_clear", "erase.before_receipt",
 })  # fmt: skip
 

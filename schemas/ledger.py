@@ -2,13 +2,14 @@
 
 import msgspec
 
-SINK, TALLY, GATEWAY = "sink", "tally", "gateway"
+SINK, TALLY, GATEWAY, GATE = "sink", "tally", "gateway", "gate"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What `writer` says about the offsets [first_offset, next_offset) of one partition; `hour`: its begin in ms.
 
-    `events`: records that stand as rows; of a gateway the records acknowledged to it, which is at most what stands there.
+    `events`: records that stand as rows; of a gateway the records acknowledged to it, which is at most what stands there; of
+    the gate those that it admitted, or, of corrections, decided.
     `squares`: the sum of the squares of the offsets of events and undecodable records, modulo 2^64. `incarnation` and `seq`
     name the run of a process and the number of the line in it, where the line does not follow from the log alone.
     """

@@ -188,7 +188,9 @@ def check(settings: Settings) -> Settings:
     if settings.kafka_replication < 1:
         raise SettingsError("bad_setting", f"kafka_replication {settings.kafka_replication} is no number of replicas")
     if settings.clickhouse_tables not in {"plain", "replicated"}:
-        raise SettingsError("bad_setting", f"clickhouse_tables {settings.clickhouse_tables!r} is neither plain nor replicated")
+        raise SettingsError(
+            "bad_setting", f"clickhouse_tables {settings.clickhouse_tables!r} is neither plain nor replicated"
+        )
     if not 0 < settings.sink_max_rejected_ratio <= 1 or settings.sink_max_rejected_run < 1:
         raise SettingsError(
             "bad_setting", "sink_max_rejected_ratio is no share above 0, or sink_max_rejected_run is below 1",

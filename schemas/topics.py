@@ -87,6 +87,7 @@ REJECTED = Topic(
     key="rejected id",
     partitions=4,
     retention_ms=7 * DAY_MS,
+    transactional=True,
 )
 STATE = Topic(
     name="barometer.state.v1", record=Kind.SNAPSHOT, key="slot and chunk of the snapshot", partitions=1,
@@ -99,8 +100,9 @@ CATALOGUES = Topic(
 """Every catalogue that the tallies log was or is counted with, for whoever does not read that log from its begin."""
 LEDGER = Topic(
     name="barometer.ledger.v1", record=Kind.LEDGER, key="topic id and partition", partitions=1, retention_ms=28 * DAY_MS,
+    transactional=True,
 )  # fmt: skip
-"""What gateways say was acknowledged to them; the other lines of the ledger follow from the log."""
+"""What gateways say was acknowledged to them, and what the gate decided; the other lines of the ledger follow from the log."""
 
 TOPICS: tuple[Topic, ...] = (
     *LIVE.values(),

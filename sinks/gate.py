@@ -23,11 +23,12 @@ from schemas.outputs import digest
 from schemas.readiness import Readiness
 from schemas.settings import Settings, identifying
 from schemas.telemetry import Telemetry
-from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LIVE, REJECTED
+from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LEDGER, LIVE, REJECTED
 from sinks.admissions import EVENTS_GROUP, Admitted, admissible, event_ids, read_admissions
 from sinks.clickhouse import connect
 from sinks.correcting import Rejection, corrected, correcting, rejection
 from sinks.corrections import rounds
+from sinks.gate_lines import GateLines, Moved
 from sinks.insert import Inserter
 from sinks.live_marks import LiveMarks
 from sinks.positions import Fetched, Positions, describe, fetch, open_reader
@@ -99,6 +100,7 @@ class Gate:
                     "retention was shorter than the outage: import the files of that time again",
                 )
             consumer.seek(tp, stored[tp].offset if tp in stored else begins[tp])
+        self._lines = GateLines(self._topic_id, begins, stored)
 
     async def _step(
         self, consumer: AIOKafkaConsumer, producer: Transactions, positions: Positions, stop: asyncio.Event
@@ -143,13 +145,20 @@ class Gate:
         ]
         corrections = [at for at, name in chosen if name in others]
         rejects = [self._rejected(*kept[at], error) for at, error in decoded.bad]
+        by_partition: dict[TopicPartition, list[Fetched]] = {tp: [] for tp in ends}
+        for tp, one in records:
+            by_partition[tp].append(one)
+        moved = self._lines.moved(
+            by_partition, {_where(kept[at]) for at, _ in decoded.bad}, {_where(at) for at, _ in chosen}
+        )
         for some in rounds([from_record(decode_as(Kind.EVENT, one.value or b"")) for _, one in corrections]):
-            await self._send(producer, outputs, [], {})
+            await self._send(producer, outputs, [], {}, Moved([], {}))
             if not await self._all_stored(positions, stop):
                 return
             outputs, refused = await corrected(self._store, some, self._seals, self._identifying)
             rejects += refused
-        await self._send(producer, outputs, rejects, ends)
+        await self._send(producer, outputs, rejects, ends, moved)
+        self._lines.keep(moved)
         self._count(len(chosen), len(ids) - len(chosen), len(rejects))
 
     async def _send(
@@ -158,16 +167,19 @@ class Gate:
         outputs: Sequence[Admitted],
         rejects: Sequence[Rejection],
         ends: Mapping[TopicPartition, int],
+        moved: Moved,
     ) -> None:
-        """Write admissions, rejections and positions in one transaction; none of them: do nothing."""
+        """Write admissions, rejections, lines of the ledger and positions in one transaction; none of them: do nothing."""
         if not outputs and not ends:
             return
         sent = sent_header(self._clock())
         records = [
             *(Record(self._prefix + ADMITTED.name, one.key, one.value, (*one.headers, sent)) for one in outputs),
             *(Record(self._prefix + REJECTED.name, one.key, one.value, (sent,)) for one in rejects),
+            *(Record(self._prefix + LEDGER.name, key, value, (sent,)) for key, value in moved.closed),
         ]
-        offsets = {self._prefix + GROUP_GATE: {tp: OffsetAndMetadata(end, "{}") for tp, end in ends.items()}}
+        beside = {tp: self._lines.beside(line) for tp, line in moved.under_way.items()}
+        offsets = {self._prefix + GROUP_GATE: {tp: OffsetAndMetadata(end, beside[tp]) for tp, end in ends.items()}}
         written = await producer.write(
             records, offsets if ends else {}, lambda: self._kill.reached("gate.before_commit")
         )
@@ -209,6 +221,10 @@ class Gate:
             self._telemetry.count("repeats_total", repeats, stage="gate", topic=HISTORY.name)
         if rejected:
             self._telemetry.count("undecodable_total", rejected, stage="gate", topic=HISTORY.name)
+
+
+def _where(one: tuple[TopicPartition, Fetched]) -> tuple[int, int]:
+    return one[0].partition, one[1].offset
 
 
 def _passed_on(one: Fetched) -> list[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from clickhouse_driver import Client
 
-from schemas.ledger import SINK, TALLY, Line
+from schemas.ledger import GATE, SINK, TALLY, Line
 from schemas.topics import ALARMS, EVENT_TOPICS, IMMEDIATE, READINGS, REJECTED, TOPICS, Topic
 from sinks.ledger_lines import WORD
 from sinks.tables import REJECTED_TABLE
@@ -62,7 +62,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     def faults(self) -> list[str]:
         """Return in words what does not hold."""
         if not self.counted:
-            return [f"no sink has counted these {self.offsets} offsets: they were skipped"]
+            return [f"nobody has counted these {self.offsets} offsets: they were skipped"]
         out = []
         line = self.line
         if line.holes != self.markers:
@@ -100,11 +100,11 @@ def read_lines(client: Client, writer: str, since_ms: int) -> list[Line]:
 
 
 def ends_before(client: Client, since_ms: int) -> dict[Partition, int]:
-    """Return (topic id, partition) -> where the sink's lines of earlier hours end."""
+    """Return (topic id, partition) -> where the lines of the sink, or of the gate, of earlier hours end."""
     rows = client.execute(
         "SELECT toString(source_topic_id), source_partition, max(next_offset) FROM ledger"
-        " WHERE writer = %(writer)s AND hour < toDateTime(%(since)s, 'UTC') GROUP BY source_topic_id, source_partition",
-        {"writer": SINK, "since": since_ms // 1000},
+        " WHERE writer IN %(writers)s AND hour < toDateTime(%(since)s, 'UTC') GROUP BY source_topic_id, source_partition",
+        {"writers": (SINK, GATE), "since": since_ms // 1000},
     )
     return {(topic_id, partition): end for topic_id, partition, end in rows}
 
@@ -114,7 +114,7 @@ def balance(client: Client, since_ms: int, under_way: Sequence[Line] = ()) -> li
 
     `under_way`: the lines that sinks keep open, ended where they have committed.
     """
-    lines = read_lines(client, SINK, since_ms)
+    lines = [*read_lines(client, SINK, since_ms), *read_lines(client, GATE, since_ms)]
     at = {(one.source_topic_id, one.source_partition, one.first_offset) for one in lines}
     # a line may have been closed since its open form was read
     opened = [one for one in under_way if (one.source_topic_id, one.source_partition, one.first_offset) not in at]
@@ -168,11 +168,19 @@ def _said(tallied: Mapping[tuple[str, int, int], Sequence[Line]], line: Line) ->
 
 
 def _stored(client: Client, lines: Sequence[Line], since_ms: int) -> list[tuple[int, int, int]]:
-    """Return for each line the rows in its table, those in rejected_events, and the squares of the offsets of both."""
-    own, aside, squares = [0] * len(lines), [0] * len(lines), [0] * len(lines)
+    """Return for each line the rows in its table, those in rejected_events, and the squares of the offsets of both.
+
+    What the gate reads has no rows of its own: its word stands, and the rows are those of what it admitted.
+    """
+    said = [one.writer == GATE for one in lines]
+    own = [one.events if gate else 0 for one, gate in zip(lines, said, strict=True)]
+    aside = [one.undecodable if gate else 0 for one, gate in zip(lines, said, strict=True)]
+    squares = [0] * len(lines)
     for table in sorted({*TABLE_OF.values()}):
         some = [
-            (i, one) for i, one in enumerate(lines) if table in {TABLE_OF.get(one.source_topic, ""), REJECTED_TABLE}
+            (i, one)
+            for i, one in enumerate(lines)
+            if not said[i] and table in {TABLE_OF.get(one.source_topic, ""), REJECTED_TABLE}
         ]
         for ix, count, total in _counted(client, table, some, since_ms):
             (own if table == TABLE_OF[lines[ix].source_topic] else aside)[ix] += count

@@ -28,28 +28,6 @@ def state(client: Client) -> str:
     return f"ClickHouse {version}; " + ", ".join(f"{name} {count}" for name, count in row.items())
 
 
-def rejected(client: Client, *, limit: int = 50, reason: str = "") -> list[Row]:
-    """Return what was rejected, without the bytes."""
-    return _ask(
-        client,
-        "SELECT rejected_id, received_at, stage, channel, source, reason, field, detail, raw_bytes FROM rejected_events"
-        " WHERE %(reason)s = '' OR reason = %(reason)s ORDER BY received_at DESC, rejected_id LIMIT %(limit)s",
-        {"limit": limit, "reason": reason},
-    )
-
-
-def one_rejected(client: Client, rejected_id: str) -> Row | None:
-    """Return one rejection with its bytes as text (and in hex, where they are no UTF-8), or None."""
-    rows = _ask(
-        client,
-        # by the table's name: the alias of the first would be read by the second
-        "SELECT * EXCEPT raw, if(isValidUTF8(one.raw), one.raw, '') AS raw, if(isValidUTF8(one.raw), '', hex(one.raw)) AS raw_hex"
-        " FROM rejected_events AS one WHERE rejected_id = %(id)s LIMIT 1",
-        {"id": rejected_id},
-    )
-    return rows[0] if rows else None
-
-
 _ALARM = (
     "alarm_id, sequence, rule, metric, dimension, key, direction, severity, state, pane AS at, first_pane AS first_at,"
     " statistic, p0, p1, n, bad, change_pane AS changed_at, occurred_first, occurred_last, event_id, actor, note, evidence"

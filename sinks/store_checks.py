@@ -162,9 +162,10 @@ def check_ttl(client: Client, table: str, topics: Iterable[Topic]) -> None:
 
 
 def expired_before_ms(client: Client, table: str) -> int:
-    """Return the arrived time before which the TTL of a table may have taken rows away; 0: it has none."""
-    kept_ms = ttl_ms(find_table(client, table))
-    if kept_ms is None:
+    """Return the arrived time before which the TTL of a table may have taken rows away; 0: it has none by arrived time."""
+    kept = find_table(client, table)
+    kept_ms, ttl = ttl_ms(kept), _TTL.search(kept.statement)
+    if kept_ms is None or ttl is None or "arrived_at" not in ttl.group(1):
         return 0
     now_ms: int = client.execute("SELECT toUnixTimestamp64Milli(now64(3))")[0][0]
     return now_ms - kept_ms

@@ -70,9 +70,7 @@ class Ends:
     @classmethod
     async def open(cls, bootstrap: str) -> Self:
         """Connect, without a consumer group. Raises UnavailableError."""
-        consumer = AIOKafkaConsumer(
-            **reaching(bootstrap), isolation_level="read_committed", enable_auto_commit=False
-        )
+        consumer = AIOKafkaConsumer(**reaching(bootstrap), isolation_level="read_committed", enable_auto_commit=False)
         try:
             await consumer.start()
         except KafkaError as error:

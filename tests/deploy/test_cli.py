@@ -40,7 +40,7 @@ def test_the_list_of_commands_tells_what_each_is_for() -> None:
             f"alarms {name}"
             for name in ("list", "show", "ack", "note", "resolve", "silence", "arm", "disarm", "rebase", "renew", "watch")
         ),
-        "rejected list", "rejected show", "topics apply",
+        "rejected list", "rejected show", "rejected reinject", "rejected expire", "topics apply",
         "topics describe", "config show", "config check", "catalogue apply", "catalogue history", "catalogue show",
         "subject export", "subject erase", "subject verify",
     ],

@@ -5,6 +5,8 @@ import contextlib
 
 from aiokafka import TopicPartition
 
+from deploy.audit import audit
+from schemas.clock import system_clock
 from schemas.event import Channel, Lane
 from schemas.readiness import Readiness
 from schemas.telemetry import Telemetry
@@ -77,6 +79,12 @@ def test_history_is_admitted_once_and_never_what_came_live(stand: Stand) -> None
     balance = conservation(stand.settings)
     assert (balance.residue, balance.rows_twice, balance.log.published, balance.log.undecodable) == (0, 0, 82, 2)
     assert recount_repeats(stand.settings) == balance.log.repeats_gate == 25
+    wait_for(lambda: stand.caught_up("rejected_events", REJECTED))
+    audited = audit(stand.settings, hours=1, now_ms=system_clock())
+    assert audited.holds, [one.faults for one in audited.entries]
+    lines = [one.stretch.line for one in audited.entries if one.stretch.line.source_topic == HISTORY.name]
+    assert (sum(one.events for one in lines), sum(one.undecodable for one in lines)) == (35, 2)
+    assert (sum(one.repeats for one in lines), sum(one.ticks + one.holes for one in lines)) == (25, 0)
 
 
 async def _gate_for(stand: Stand, seconds: float) -> tuple[dict[str, str], str]:

@@ -1,6 +1,5 @@
 """When the judge writes that it goes on without a source: by what it has seen itself, never by a clock that jumped."""
 
-
 import pytest
 
 from schemas.exclusion import Why

@@ -52,8 +52,16 @@ RULES: list[Rule] = [
     rule(RuleKind.DROP, name="days", **LIFE, p1=(0.2, 0.5), day_effect=0.02),
     rule(RuleKind.RISE, "complaint_rate", name="learned_days", baseline=BaselineKind.LEARNED, **{**LIFE, "p0": None}),
     rule(RuleKind.DROP, name="hours", profile="weekday_hour", baseline=BaselineKind.LEARNED, **{**LIFE, "p0": None}),
-    rule(RuleKind.DROP, name="north_hours", profile="weekday_hour", baseline=BaselineKind.LEARNED, dimension="parent",
-         strata="children", day_effect=0.0, **{**LIFE, "p0": None}),
+    rule(
+        RuleKind.DROP,
+        name="north_hours",
+        profile="weekday_hour",
+        baseline=BaselineKind.LEARNED,
+        dimension="parent",
+        strata="children",
+        day_effect=0.0,
+        **{**LIFE, "p0": None},
+    ),
 ]
 KEYS = ["paris", "lille", "nice"]
 
@@ -62,7 +70,9 @@ def past() -> list[Row]:
     return [
         *quiet_days(CSAT, KEYS, {5: 90, 1: 10}),
         *(
-            row for day in range(8, 21) for key in KEYS
+            row
+            for day in range(8, 21)
+            for key in KEYS
             for row in answers(key, 30, 3 * (day % 7), START - day * DAY_MS + 2 * HOUR_MS, fresh=0)
         ),
         *quiet_days(NPS, KEYS, {10: 60, 8: 30, 2: 10}),
