@@ -30,6 +30,8 @@ from sinks.accounting import conservation, count_topics
 from sinks.rejected import Chosen
 from tests.sinks.conftest import ROOT, Stand, event, publish_events, stand, wait_for, wire
 
+pytestmark = pytest.mark.long
+
 __all__ = ["stand"]
 CARD = LIVE[Channel.CARD]
 MEND = '[rename]\nscore = "answers.0.score"\n[set]\nchannel = "card"\nanswers.0.question = "csat"\n'

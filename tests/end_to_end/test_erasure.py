@@ -22,6 +22,8 @@ from sinks import clickhouse
 from tests.end_to_end.conftest import settled
 from tests.end_to_end.scanning import columns_with, engines_folder, files_with, topics_with
 
+pytestmark = pytest.mark.long
+
 KILLS = ("erase.after_destroy", "erase.before_clear", "erase.after_clear", "erase.before_receipt")
 READINGS = (
     "SELECT metric, dimension, key, window, toString(window_end), revision, status, n, value, lo, hi, bins FROM readings"

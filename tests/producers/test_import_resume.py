@@ -30,6 +30,8 @@ from schemas.telemetry import Telemetry
 from schemas.topics import HISTORY, REJECTED
 from tests.producers.conftest import Broker
 
+pytestmark = pytest.mark.long
+
 ID = slice(6, 42)
 """Of a record: behind the magic byte, the id of the schema and the length comes the UUID."""
 BATCH = 50

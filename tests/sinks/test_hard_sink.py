@@ -27,6 +27,8 @@ from sinks.sinking import Sink
 from sinks.tables import TABLES
 from tests.sinks.conftest import Stand, event, publish_events, wait_for, wire
 
+pytestmark = pytest.mark.long
+
 CARD = LIVE[Channel.CARD]
 TABLE = "feedback_events"
 ROWS, REJECTED = f"count() FROM {TABLE}", "count() FROM rejected_events"

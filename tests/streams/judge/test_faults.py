@@ -18,6 +18,8 @@ from schemas.topics import TALLIES
 from streams.tallies_log import entry_of
 from tests.streams.judge.test_judging import agree
 
+pytestmark = pytest.mark.long
+
 Entries = list[tuple[bytes, bytes]]
 Maker = Callable[..., Entries]
 ABOUT = {DecisionKind.EXCLUDE, DecisionKind.INCLUDE}

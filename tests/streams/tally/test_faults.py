@@ -13,6 +13,8 @@ from schemas.outputs import Decision, DecisionKind
 from schemas.topics import LIVE
 from tests.streams.tally.test_worker import _assert_equal_to_a_clean_pass, _wait_settled
 
+pytestmark = pytest.mark.long
+
 JUNK = b"\x00\x00\x00\x00\x01junk"
 STOPPING = """
 import logging, os, sys, time
