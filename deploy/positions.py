@@ -94,7 +94,7 @@ class Positions:
 
     def of(self, group: str) -> list[Position]:
         """Return the positions of a group in every partition that it reads; never committed: offset 0."""
-        committed = self._committed(self._prefix + group)
+        committed = self.committed(self._prefix + group)
         out = []
         for (topic, partition), end in sorted(self.ends(READERS[group]).items()):
             found = committed.get(TopicPartition(self._prefix + topic, partition))
@@ -109,7 +109,8 @@ class Positions:
             )  # fmt: skip
         return out
 
-    def _committed(self, group: str) -> dict[TopicPartition, Any]:
+    def committed(self, group: str) -> dict[TopicPartition, Any]:
+        """Return what a group has committed, by partition; group and topics with the prefix."""
         found: dict[TopicPartition, Any] = self._asked(lambda: self._admin.list_group_offsets(group)).get(group, {})
         return found
 

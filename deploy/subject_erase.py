@@ -26,7 +26,7 @@ from schemas.windows import DAY_MS
 from sinks import erasing
 
 FOLDER = "erasures"
-POLL_S = 0.2
+POLL_S = 0.5
 PASSES = 5
 Tell = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Erasure:
         keyring: Keyring,
         clock: Clock,
         exactly: bool = False,
-        timeout_s: float = 600.0,
+        timeout_s: float = 1_200.0,
         tell: Tell = lambda _: None,
     ) -> None:
         self._settings = settings
@@ -139,6 +139,7 @@ class Erasure:
             self._wait(deadline, f"{parts} parts of feedback_events to be rewritten")
         replaced = erasing.replaced_parts(self._client)
         while left := replaced & erasing.replaced_parts(self._client):
+            erasing.wake_cleanup(self._client)
             self._wait(deadline, f"{len(left)} replaced parts to leave the disk")
 
     def _wait(self, deadline: float, what: str) -> None:

@@ -1,5 +1,6 @@
 """Create and describe the topics of schemas/topics.py on a real broker."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from schemas.errors import ContractError, UnavailableError
 from schemas.topics import TOPICS, Topic
 
 BOOTSTRAP_TIMEOUT_MS = 15_000
+CONFIGURED_TIMEOUT_S = 30.0
+_TIMESTAMPS = "message.timestamp.type"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +124,24 @@ def _states(admin: KafkaAdminClient, prefix: str, created: set[str]) -> list[Top
     ]
 
 
+def _configured(admin: KafkaAdminClient, resources: list[ConfigResource]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = admin.describe_configs(resources, config_filter="all").get("topic", {})
+    return {resource.name: found.get(resource.name, {}) for resource in resources}
+
+
 def _check_timestamps(admin: KafkaAdminClient, prefix: str) -> None:
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, prefix + topic.name) for topic in TOPICS if topic.log_append_time
     ]
-    wrong = [
-        name
-        for name, values in admin.describe_configs(resources, config_filter="all").get("topic", {}).items()
-        if values["message.timestamp.type"]["value"] != "LogAppendTime"
-    ]
+    # a broker that has not heard of a new topic yet answers for it without a word of its settings
+    deadline = time.monotonic() + CONFIGURED_TIMEOUT_S
+    found = _configured(admin, resources)
+    while not all(_TIMESTAMPS in values for values in found.values()):
+        if time.monotonic() > deadline:
+            raise UnavailableError("kafka_unavailable", "the broker does not say how its topics are set", "try again")
+        time.sleep(0.2)
+        found = _configured(admin, resources)
+    wrong = [name for name, values in found.items() if values[_TIMESTAMPS]["value"] != "LogAppendTime"]
     if wrong:
         raise ContractError(
             "timestamp_type",

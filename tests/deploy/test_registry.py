@@ -32,6 +32,7 @@ from schemas.event import to_record
 from schemas.settings import Settings
 from schemas.topics import LIVE
 from sinks import clickhouse
+from tests.faults.ledger import Ledger
 from tests.faults.load import event, send_all
 from tests.schemas.test_schema_versions import event as plain_event
 from tests.schemas.test_schema_versions import older
@@ -106,7 +107,7 @@ def test_old_and_new_producers_write_side_by_side(url: str, engines: Endpoints, 
     old = [to_record(plain_event(number)) | {"occurred_at": now, "received_at": now} for number in range(50)]
     try:
         stack.start()
-        send_all(stack.endpoints["gateway"], stack.endpoints["write_key"], events)
+        send_all(stack.endpoints["gateway"], stack.endpoints["write_key"], events, Ledger(tmp_path / "sent.jsonl"))
         producer = KafkaProducer(bootstrap_servers=engines.kafka_bootstrap, acks="all")
         for record in old:
             out = io.BytesIO()

@@ -25,6 +25,7 @@ from deploy.stack import Stack
 from schemas.errors import UnavailableError
 from schemas.settings import Settings
 from sinks import clickhouse
+from tests.faults.ledger import Ledger
 from tests.faults.load import event, send_all
 
 PASSWORD = "p@ss:w/rd"
@@ -107,7 +108,7 @@ def test_all_processes_reach_a_kafka_that_wants_tls_and_a_password(
     events = [event(rng, "paris", 0.2, old=number % 5 == 0) for number in range(200)]
     try:
         stack.start()
-        send_all(stack.endpoints["gateway"], stack.endpoints["write_key"], events)
+        send_all(stack.endpoints["gateway"], stack.endpoints["write_key"], events, Ledger(tmp_path / "sent.jsonl"))
         settle(stack.settings.kafka_bootstrap, stack.settings.topic_prefix, timeout_s=120)
         with clickhouse.connect(stack.settings) as client:
             stored = {row[0] for row in client.execute("SELECT event_id FROM feedback_events")}

@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from deploy.engines.local import Endpoints
+from deploy.positions import Positions
 from deploy.topics import apply
 from schemas.arrival import sent_header
 from schemas.blocks import Block
@@ -170,10 +171,8 @@ class Installation:
 
     def positions(self) -> dict[tuple[str, int], tuple[int, dict[str, Any]]]:
         """Return committed offset and its meaning by topic and partition."""
-        admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap)
-        group = self.settings.topic_prefix + GROUP_TALLY
-        found = admin.list_group_offsets(group)[group]
-        admin.close()
+        with Positions(self.settings.kafka_bootstrap, self.settings.topic_prefix) as positions:
+            found = positions.committed(self.settings.topic_prefix + GROUP_TALLY)
         cut = len(self.settings.topic_prefix)
         return {
             (tp.topic[cut:], tp.partition): (one.offset, msgspec.json.decode(one.metadata)) for tp, one in found.items()
