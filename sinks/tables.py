@@ -15,7 +15,7 @@ import pyarrow as pa
 from schemas.arrival import is_tick
 from schemas.blocks import from_record
 from schemas.bulk import decode_events
-from schemas.codec import Kind, decode_as
+from schemas.codec import Kind, decode_as, kind_of
 from schemas.declared import LESSON
 from schemas.errors import UndecodableError
 from schemas.event import Lane
@@ -306,11 +306,11 @@ def make_tallies(takes: Sequence[Take], memory: Memory) -> Made:
     return made
 
 
-_DECISION = bytes(1) + int(Kind.DECISION).to_bytes(4, "big")
-
-
 def _is_decision(one: Kept) -> bool:
-    return one.value is not None and one.value.startswith(_DECISION)
+    try:
+        return kind_of(one.value) is Kind.DECISION
+    except UndecodableError:
+        return False
 
 
 def transition_ids(values: Sequence[bytes | None]) -> tuple[list[int], list[str]]:
