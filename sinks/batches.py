@@ -43,7 +43,8 @@ async def store_batch(work: Work, batch: Batch, vector: Sequence[Range], *, doub
             batch.quota.add(sorted(aside))
         refused = await inserter.store(
             name, made.rows, vector, token(name, vector), doubt=doubt, aside=aside,
-            found=lambda one: batch.quota.add([one.place]), cut=lambda: work.kill.reached("sink.mid_bisection"),
+            found=lambda one: batch.quota.refused(one.place), took=batch.quota.taken,
+            cut=lambda: work.kill.reached("sink.mid_bisection"),
         )  # fmt: skip
         batch.refused.extend(refused)
         if refused:

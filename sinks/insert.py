@@ -52,12 +52,13 @@ class Inserter:
         doubt: Doubt = Doubt.NONE,
         aside: Collection[RowPlace] = (),
         found: Callable[[Refusal], None] | None = None,
+        took: Callable[[], None] = lambda: None,
         cut: Callable[[], None] = lambda: None,
     ) -> list[Refusal]:
         """Store the rows once, however long it takes; return the records that the store refuses for what they hold.
 
         `found` hears of each of those at once and may raise; without it a refused row makes the vector wait, like everything else.
-        `aside` and `cut` as Storing says.
+        `took` hears of each piece that is stored; `aside` and `cut` as Storing says.
         """
         if not rows:
             return []
@@ -66,12 +67,14 @@ class Inserter:
                 "vector_too_large", f"{len(rows)} rows of {table}, an insert is atomic up to {BLOCK_ROWS}"
             )
         work = Storing(table, rows, ranges, token, doubt=doubt, aside=aside, found=found, cut=cut)
-        await self._piece(work, table, None, cutting=found is not None)
+        await self._piece(work, table, None, took, cutting=found is not None)
         if work.in_doubt:
             await self._settle(work, table)
         return work.refused
 
-    async def _piece(self, work: Storing, table: str, piece: Piece | None, *, cutting: bool) -> None:
+    async def _piece(
+        self, work: Storing, table: str, piece: Piece | None, took: Callable[[], None], *, cutting: bool
+    ) -> None:
         """Store a piece; where the store refuses a row of it, its halves."""
         if not (cutting and work.had_refused(piece or work.whole)):
             try:
@@ -81,10 +84,11 @@ class Inserter:
                     work.refuse((piece or work.whole).lo, error)
                     return
             else:
+                took()
                 return
         if (piece or work.whole).records > 1:
             for half in (piece or work.whole).halves():
-                await self._piece(work, table, half, cutting=cutting)
+                await self._piece(work, table, half, took, cutting=cutting)
                 work.cut()
 
     async def _settle(self, work: Storing, table: str) -> None:

@@ -1,7 +1,7 @@
 """How much a sink may set aside before it stops: past a share, or so many in a row, the fault is no record's but a source's.
 
 The share is that of a topic over the last thousand or two of each partition, or the batch if that is more; records in a row are those
-of a partition; ticks do not count. The counts stand in the commit beside the position: a restart goes on counting, and cannot drain a
+of a partition, or those that the store refused of one batch with none taken between; ticks do not count. The counts stand in the commit beside the position: a restart goes on counting, and cannot drain a
 topic a little at a time.
 """
 
@@ -41,6 +41,18 @@ class Quota:
         }
         self._aside: dict[PartitionId, set[int]] = {}
         self._order: dict[PartitionId, dict[int, int]] = {}
+        self._refused = 0
+
+    def refused(self, place: tuple[str, int, int]) -> None:
+        """Take note that the store refused a record for what it holds. Raises TooManyRejectedError."""
+        self._refused += 1
+        if self._ratio < 1 and self._refused >= self._longest:
+            raise self._stopped(f"{self._refused} records in a row, which the store refuses,")
+        self.add([place])
+
+    def taken(self) -> None:
+        """Take note that the store took records of the batch."""
+        self._refused = 0
 
     def add(self, places: Iterable[tuple[str, int, int]]) -> None:
         """Take note that the records at (topic id, partition, offset) are set aside. Raises TooManyRejectedError."""

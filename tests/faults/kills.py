@@ -92,7 +92,7 @@ def at_hand(positions: Positions, target: str, load: Load | None = None) -> tupl
         return load.unanswered, load.unanswered
     if target == "recount":  # it works on what the judge has passed; it has no records of its own to be behind
         judged = int(positions.of(GROUP_JUDGE)[0].metadata.get("pane") or 0)
-        own = positions._committed(positions._prefix + GROUP_RECOUNT)
+        own = positions.committed(positions._prefix + GROUP_RECOUNT)
         done = max((int(json.loads(one.metadata)["pane"]) for one in own.values() if one.metadata), default=0)
         return max(0, judged - done), int(judged > done)
     held = [one for group in GROUPS[target] for one in positions.of(group)]

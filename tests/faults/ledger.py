@@ -6,7 +6,7 @@ A send without an answer is `unknown`: its events may stand in the store once, o
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.clock import Clock, system_clock
 
-ACCEPTED = 202
+ACCEPTED, ALL_REJECTED = 202, 422
 UNKNOWN = 0
 
 
@@ -69,6 +69,13 @@ class Ledger:
             self.refusals += 400 <= code < 500
             if code == ACCEPTED:
                 self.acked.update(set(ids) - set(refused))
+
+    def later(self, ids: Collection[str]) -> None:
+        """Write down events that were refused once and taken later, by another door."""
+        with self.file.open("rb") as stream:
+            sends = [msgspec.json.decode(line).get("events", []) for line in stream]
+        found = {one["id"]: one for events in sends for one in events if one["id"] in ids}
+        self.taken(found, found.values())
 
     def taken(self, ids: Iterable[str], events: Iterable[dict[str, Any]]) -> None:
         """Write down events that went in by another door (a file, the topic) and were taken."""

@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.clock import system_clock
 from schemas.windows import DAY_MS
-from tests.faults.ledger import ACCEPTED, UNKNOWN, Ledger
+from tests.faults.ledger import ACCEPTED, ALL_REJECTED, UNKNOWN, Ledger
 
 SHOPS = ("paris", "lyon", "lille", "nantes", "geneve")
 HIT = "lyon"
@@ -48,6 +48,8 @@ class Load:
     ) -> None:
         self.ledger = ledger
         self.retries = 0
+        self.may_refuse = False
+        """Whether single events may be refused: while a clock is wrong, say."""
         self._gateway, self._key = gateway, write_key
         self._timeout_s, self._pause_s = answer_timeout_s, pause_s
         self._stop = threading.Event()
@@ -107,10 +109,12 @@ class Load:
                 answer = client.post("/v1/feedback", content=body)
             except httpx.TransportError:
                 answer = None
-            self.ledger.answered(number, UNKNOWN if answer is None else answer.status_code, ids)
-            if answer is not None and answer.status_code == ACCEPTED:
-                assert not answer.json()["rejected"]
+            if answer is not None and answer.status_code in {ACCEPTED, ALL_REJECTED}:
+                refused = [ids[one["index"]] for one in answer.json()["rejected"]]
+                self.ledger.answered(number, ACCEPTED, ids, refused)
+                assert self.may_refuse or not refused, answer.text
                 return
+            self.ledger.answered(number, UNKNOWN if answer is None else answer.status_code, ids)
             assert answer is None or answer.status_code in {429, 503}, answer.text
             if answer is None and rng.random() < GIVEN_UP:
                 return

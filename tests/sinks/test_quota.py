@@ -65,6 +65,22 @@ def test_a_share_past_the_limit_stops_once_there_are_enough_records() -> None:
     quota(["x" * 500], ratio=1.0)
 
 
+def test_so_many_that_the_store_refuses_in_a_row_stop_across_partitions_too() -> None:
+    takes = [take("x" * 6, partition) for partition in range(20)]
+    refused = [place for partition in range(20) for place in places("x" * 6, partition)]
+    one = Quota("t", takes, {}, ratio=0.3, run=100)
+    for place in refused[:99]:
+        one.refused(place)
+    with pytest.raises(TooManyRejectedError, match="100 records in a row"):
+        one.refused(refused[99])
+    two, free = Quota("t", takes, {}, ratio=0.3, run=100), Quota("t", takes, {}, ratio=1.0, run=100)
+    for number, place in enumerate(refused):
+        if number % 60 == 59:
+            two.taken()
+        two.refused(place)
+        free.refused(place)
+
+
 def test_a_share_is_that_of_all_partitions_of_a_topic() -> None:
     kinds = "x." * 150
     takes = [take(kinds, partition) for partition in range(4)]

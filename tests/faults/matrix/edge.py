@@ -22,7 +22,9 @@ from schemas.settings import to_environ
 from tests.faults.fault import Scene, fault, needs_point
 from tests.faults.ground import KILL_SETTING
 from tests.faults.kills import Kill
+from tests.faults.ledger import read
 from tests.faults.load import event
+from tests.faults.running import settled
 
 SHIFT = '''
 """Shifts this process's clock: time.time and time.time_ns, by SHIFT_FILE's content in seconds."""
@@ -173,7 +175,8 @@ def same_id(scene: Scene) -> None:
         scene.wrong(f"answers {sorted(set(codes))}")
 
 
-@fault(6, "gateway: its clock jumps by +-1 h, +1 day, +-10 years and back", proofs=("clock jumped",))
+@fault(6, "gateway: its clock jumps by +-1 h, +1 day, +-10 years and back; what it took for the future is reinjected",
+       proofs=("clock jumped", "refused as of the future", "gauge shows the clock", "reinjected"), limit_s=90.0)  # fmt: skip
 def gateway_clock(scene: Scene) -> None:
     ground, child = scene.ground, scene.ground.child("gateway")
     folder = ground.folder / "clock"
@@ -184,13 +187,21 @@ def gateway_clock(scene: Scene) -> None:
     environ = ground.environ("gateway")
     before = environ.get("PYTHONPATH")
     environ |= {"PYTHONPATH": str(folder), "SHIFT_FILE": str(shift)}
+    refused_before = read(scene.ledger.file).refused
+    scene.load.may_refuse = True
     try:
         scene.restart("gateway")
         child.await_ready(60)
         for seconds in (3_600, -3_600, 86_400, 10 * 365 * 86_400, -10 * 365 * 86_400, 0):
             shift.write_text(str(seconds))
-            scene.flow(60)
+            if seconds >= 0:
+                scene.flow(60)
+            else:
+                sends = scene.ledger.sends
+                scene.until(lambda sends=sends: scene.ledger.sends >= sends + 10, "10 requests")
             scene.hit("clock jumped")
+            off_s = ground.metric("tally", "barometer_sent_clock_difference_seconds")
+            scene.hit("gauge shows the clock", int(abs(off_s) > 1_800))
     finally:
         environ.pop("SHIFT_FILE")
         environ.pop("PYTHONPATH")
@@ -198,6 +209,24 @@ def gateway_clock(scene: Scene) -> None:
             environ["PYTHONPATH"] = before
         scene.restart("gateway")
         child.await_ready(60)
+    time.sleep(8.0)  # what a request under way was told is written down
+    scene.load.may_refuse = False
+    refused = read(scene.ledger.file).refused - refused_before
+    scene.hit("refused as of the future", len(refused))
+    settled(ground)
+    command = [sys.executable, "-m", "deploy.cli", "rejected", "reinject", "--reason", "future_time"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **to_environ(ground.settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if done.returncode:
+        scene.wrong(f"reinject ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
+    scene.hit("reinjected", done.stdout.count("reinjected"))
+    scene.ledger.later(refused)
 
 
 ROWS = 3_000

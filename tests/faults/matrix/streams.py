@@ -149,7 +149,9 @@ def _stopped(scene: Scene) -> bool:
 @fault(18, "streams: the data folder's state is deleted while all stages are dead", proofs=("state deleted",))
 def state_deleted(scene: Scene) -> None:
     ground = scene.ground
+    keyring = keyring_path(ground.settings).name
     kept = {"lock", "secrets", "logs", "endpoints.json", "leases", "spool", "imports", "keys"}
+    kept |= {keyring, f"{keyring}-wal", f"{keyring}-shm"}
     pids = []
     for stage in (*STAGES, "gate"):
         pid = ground.child(stage).pid
