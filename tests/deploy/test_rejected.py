@@ -43,7 +43,7 @@ def keyed(stand: Stand) -> Stand:
     return stand
 
 
-def refuse(one: Stand, items: Sequence[bytes]) -> Captured:
+def refuse(one: Stand, items: Sequence[bytes], *, clock_off_ms: int = 0) -> Captured:
     """Let the edge refuse (or take) native items, as the gateway does."""
     known = catalogues.load("", pane_ms=one.settings.pane_ms)
     capture = Capture(
@@ -51,7 +51,7 @@ def refuse(one: Stand, items: Sequence[bytes]) -> Captured:
         sealer=sealer_of(one.settings, known, system_clock), new_id=lambda: str(uuid4()), max_event_bytes=256_000,
     )  # fmt: skip
     captured = Captured()
-    capture.add(items, captured, first_index=0, source="till", received_at=system_clock())
+    capture.add(items, captured, first_index=0, source="till", received_at=system_clock() + clock_off_ms)
     for record in captured.records:
         one.producer.send(one.settings.topic_prefix + record.topic, value=record.value, key=record.key)
     one.settle()
@@ -140,6 +140,20 @@ def test_what_is_mended_is_one_row_and_one_count_however_often_it_is_fed_again(
     assert code == 0 and [one["fate"] for one in left] == ["open"]
     _, counts = said(keyed, monkeypatch, capsys, "list", "--summary", "--all")
     assert sorted((one["fate"], one["inputs"]) for one in counts) == [("open", 1), ("reinjected", 3)]
+
+
+def test_what_an_edge_with_a_slow_clock_took_for_the_future_is_fed_again_by_the_time_of_the_broker(
+    keyed: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = system_clock()
+    card = {"channel": "card", "answers": [{"question": "csat", "score": 3}]}
+    items = [{**card, "id": "t-1", "occurred_at": now}, {**card, "id": "t-2", "occurred_at": now + 3_600_000}]
+    assert refuse(keyed, [json.dumps(one).encode() for one in items], clock_off_ms=-86_400_000).accepted == 0
+    keyed.start("sink", "rejected_events")
+    wait_for(lambda: keyed.count("count() FROM rejected_events") == 2)
+    code, told = said(keyed, monkeypatch, capsys, "reinject", "--reason", "future_time")
+    assert code == 1 and sorted(one["outcome"] for one in told) == ["reinjected", "stays"]
+    assert {one["event_id"] for one in told if one["outcome"] == "reinjected"} == {natural_id("till", "t-1")}
 
 
 def test_what_expired_was_cut_or_lost_its_key_is_refused_by_name_and_its_row_stays(
