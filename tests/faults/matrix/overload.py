@@ -30,13 +30,13 @@ class Push(threading.Thread):
     def __init__(self, scene: Scene) -> None:
         super().__init__(daemon=True)
         self.codes: Counter[int] = Counter()
-        self._scene, self._stop, self._rng = scene, threading.Event(), Random(scene.rng.random())
+        self._scene, self._ended, self._rng = scene, threading.Event(), Random(scene.rng.random())
 
     def run(self) -> None:
         """Send until stopped."""
         began, batches = time.monotonic(), 0
         with self._scene.client() as client:
-            while not self._stop.wait(max(0.0, began + batches * BATCH / RATE_PER_S - time.monotonic())):
+            while not self._ended.wait(max(0.0, began + batches * BATCH / RATE_PER_S - time.monotonic())):
                 batches += 1
                 events = [event(self._rng, self._rng.choice(SHOPS), 0.1, old=False) for _ in range(BATCH)]
                 while self._sent(client, events) != ACCEPTED:
@@ -44,7 +44,7 @@ class Push(threading.Thread):
 
     def end(self) -> None:
         """Stop when the batch under way is taken."""
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     def _sent(self, client: httpx.Client, events: list[dict[str, object]]) -> int:
