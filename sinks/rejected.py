@@ -51,7 +51,7 @@ class Rejected(NamedTuple):
     fate: str
     raw_bytes: int
     received_at: int
-    """By the clock that received it; of what this clock took for the future, by the broker's if that is later."""
+    """By the clock that received it; of what this clock took for the future, by the store's if that is later."""
     kept: bytes = b""
 
     @property
@@ -132,7 +132,7 @@ def chosen_rows(client: Client, chosen: Chosen) -> list[Rejected]:
     rows = _rows(
         client,
         f"SELECT rejected_id, toString(topic_id), `partition`, `offset`, toString(stage), toString(source), toString(reason),"
-        " toString(fate), raw_bytes, toUnixTimestamp64Milli(if(reason = 'future_time', greatest(received_at, arrived_at), received_at))"
+        " toString(fate), raw_bytes, toUnixTimestamp64Milli(if(reason = 'future_time', greatest(received_at, rejected_at), received_at))"
         f" FROM v_rejected WHERE {chosen.condition}"
         " ORDER BY received_at, rejected_id, `offset`",
         _values(chosen),

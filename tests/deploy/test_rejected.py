@@ -142,7 +142,7 @@ def test_what_is_mended_is_one_row_and_one_count_however_often_it_is_fed_again(
     assert sorted((one["fate"], one["inputs"]) for one in counts) == [("open", 1), ("reinjected", 3)]
 
 
-def test_what_an_edge_with_a_slow_clock_took_for_the_future_is_fed_again_by_the_time_of_the_broker(
+def test_what_an_edge_with_a_slow_clock_took_for_the_future_is_fed_again_by_the_time_of_the_store(
     keyed: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = system_clock()
