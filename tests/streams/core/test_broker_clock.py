@@ -1,5 +1,6 @@
 """A broker whose clock is a year ahead for one batch, then an hour behind: panes, and days of the store, hardly notice."""
 
+import itertools
 import random
 
 from schemas.arrival import SENT_SLACK_MS, arrived_run
@@ -25,7 +26,7 @@ def test_panes_go_on_days_stay_few_and_every_event_is_counted_once(event_maker, 
     tally = PartitionTally("t", "id", 0, load(), PANE_MS, True, None, TallyState())
     blocks = [block for at in range(0, RECORDS, 20) for block in tally.feed(runs_of({0: records[at : at + 20]})[0])]
 
-    assert all(after.from_pane == before.to_pane + PANE_MS for before, after in zip(blocks, blocks[1:], strict=False))
+    assert all(after.from_pane == before.to_pane + PANE_MS for before, after in itertools.pairwise(blocks))
     assert blocks[-1].to_pane <= sent[-1] + SENT_SLACK_MS, "no pane of the year to come was closed"
     at = arrived_run(0, append, sent)
     assert len({one // DAY_MS for one in at}) <= 2, "a batch of the store meets one day"
