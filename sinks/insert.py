@@ -5,6 +5,7 @@ refuses for what it holds is found by cutting the vector in halves; its neighbou
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -38,6 +39,7 @@ class Inserter:
         """`check_owner` raises when this process no longer owns the partitions: then nothing more is tried."""
         self._connect = connect
         self._client: Client | None = None
+        self._speaking = threading.Lock()
         self._telemetry = telemetry
         self._readiness = readiness
         self._check_owner = check_owner
@@ -141,12 +143,20 @@ class Inserter:
             self._telemetry.count("inserts_total", table=table, outcome=outcome)
 
     def _act(self, act: Callable[[Client], object]) -> None:
-        if self._client is None:
-            self._client = self._connect()
-        act(self._client)
+        with self._speaking:
+            if self._client is None:
+                self._client = self._connect()
+            act(self._client)
 
     def close(self) -> None:
-        """Close the connection; the next use opens another."""
-        if self._client is not None:
-            self._client.disconnect()
-            self._client = None
+        """Close the connection; the next use opens another.
+
+        One whose thread still speaks, as after a cancelled wait, is left to the end of the process.
+        """
+        if self._speaking.acquire(blocking=False):
+            try:
+                if self._client is not None:
+                    self._client.disconnect()
+                    self._client = None
+            finally:
+                self._speaking.release()

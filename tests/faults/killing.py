@@ -30,7 +30,7 @@ from tests.faults.watching import Watch
 
 AT_LEAST = 10
 """Kills at each named point."""
-POINT_TIMEOUT_S = 25.0
+POINT_TIMEOUT_S, APPLIED_TIMEOUT_S = 25.0, 400.0
 MOST_MISSED = 30
 """Moments of one process that did not come and are tried again."""
 RANDOM_WAIT_S = 2.5
@@ -134,7 +134,7 @@ class Killer(threading.Thread):
             self._random(pid, positions)
             return
         before = self._lines(moment)
-        deadline = time.monotonic() + POINT_TIMEOUT_S
+        deadline = time.monotonic() + (APPLIED_TIMEOUT_S if moment == APPLIED else POINT_TIMEOUT_S)
         while self._child.pid == pid and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._child.pid == pid:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -88,6 +90,20 @@ def test_retry_of_a_failed_insert_stores_each_row_once(settings: Settings, cut: 
     outcomes = {"table": TABLE, "outcome": "retried"}
     assert telemetry.registry.get_sample_value("barometer_inserts_total", outcomes) == 2
     assert readiness.failing() == {}
+
+
+def test_a_connection_whose_thread_still_speaks_after_a_cancelled_wait_is_left_alone(inserter: Inserter) -> None:
+    async def run() -> list[Any]:
+        slow = asyncio.create_task(inserter.ask(lambda client: client.execute("SELECT sleep(1)")))
+        await asyncio.sleep(0.4)
+        slow.cancel()
+        with suppress(asyncio.CancelledError):
+            await slow
+        inserter.close()
+        found: list[Any] = await inserter.ask(lambda client: client.execute("SELECT 2"))
+        return found
+
+    assert asyncio.run(run()) == [(2,)]
 
 
 def test_a_store_that_refuses_is_waited_for_and_nothing_is_skipped(stand: Stand) -> None:
