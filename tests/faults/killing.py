@@ -68,7 +68,7 @@ def targets(ground: Ground) -> dict[str, list[str]]:
 def spread(points: Mapping[str, Sequence[str]], kills: int, rng: Random) -> dict[str, list[str]]:
     """Return process -> moments, in order: each point AT_LEAST times where there are kills enough, the rest at random."""
     count = sum(map(len, points.values()))
-    each = min(AT_LEAST, max(1, kills // max(1, 2 * count)))
+    each = min(AT_LEAST, max(1, kills // max(1, count)))
     out = {name: [point for point in mine for _ in range(each)] for name, mine in points.items()}
     for number in range(kills - each * count):
         out[sorted(out)[number % len(out)]].append("random")
