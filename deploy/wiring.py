@@ -383,10 +383,10 @@ def import_file(
     import_size(path)  # a missing file is said before anything is connected
     telemetry, readiness = Telemetry(), Readiness()
     publisher = Publisher(settings, clock=system_clock, telemetry=telemetry, readiness=readiness)
-    known = catalogue(settings)
     publisher.start()
     try:
         publisher.wait_ready(IMPORT_READY_TIMEOUT_S)
+        known = catalogue(settings)
         return import_one(
             path,
             publisher=publisher,
