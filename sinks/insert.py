@@ -34,15 +34,24 @@ class Inserter:
     """Inserts into one database, over one connection that is made anew after every error."""
 
     def __init__(
-        self, connect: Connect, telemetry: Telemetry, readiness: Readiness, check_owner: Callable[[], None]
+        self,
+        connect: Connect,
+        telemetry: Telemetry,
+        readiness: Readiness,
+        check_owner: Callable[[], None],
+        check: str = "clickhouse",
     ) -> None:
-        """`check_owner` raises when this process no longer owns the partitions: then nothing more is tried."""
+        """`check_owner` raises when this process no longer owns the partitions: then nothing more is tried.
+
+        `check`: the name under which readiness hears of the store; one each where several fill tables in one process.
+        """
         self._connect = connect
         self._client: Client | None = None
         self._speaking = threading.Lock()
         self._telemetry = telemetry
         self._readiness = readiness
         self._check_owner = check_owner
+        self._check = check
 
     async def store(
         self,
@@ -127,10 +136,10 @@ class Inserter:
                     raise RowsRefusedError from error
                 if not isinstance(error, PASSING):
                     raise
-                self._readiness.fail("clickhouse", str(unavailable(error)))
+                self._readiness.fail(self._check, str(unavailable(error)))
                 self._told(table, "retried")
             else:
-                self._readiness.ok("clickhouse")
+                self._readiness.ok(self._check)
                 if table:
                     self._told(table, "stored")
                     self._telemetry.observe("insert_seconds", time.monotonic() - started, table=table)

@@ -46,6 +46,7 @@ class Sink:
         self, settings: Settings, telemetry: Telemetry, readiness: Readiness, table: Table, clock: Clock = system_clock
     ) -> None:
         ownership = Ownership()
+        self._store_check = f"clickhouse for {table.name}"
         self._work = Work(
             settings=settings,
             telemetry=telemetry,
@@ -54,7 +55,7 @@ class Sink:
             table=table,
             topics={settings.topic_prefix + topic.name: topic for topic in table.topics},
             ownership=ownership,
-            inserter=Inserter(lambda: connect(settings), telemetry, readiness, ownership.check),
+            inserter=Inserter(lambda: connect(settings), telemetry, readiness, ownership.check, self._store_check),
             seals=seals_of(settings, clock),
             kill=KillPoints(settings.kill_point),
         )
@@ -82,7 +83,9 @@ class Sink:
 
     async def _fill(self, stop: asyncio.Event) -> None:
         work = self._work
-        store = Inserter(lambda: connect(work.settings), work.telemetry, work.readiness, lambda: None)
+        store = Inserter(
+            lambda: connect(work.settings), work.telemetry, work.readiness, lambda: None, self._store_check
+        )
         try:
             await store.ask(self._check_store)
         finally:

@@ -106,6 +106,28 @@ def test_a_connection_whose_thread_still_speaks_after_a_cancelled_wait_is_left_a
     assert asyncio.run(run()) == [(2,)]
 
 
+def test_a_table_that_cannot_be_filled_is_not_hidden_by_one_that_can(settings: Settings) -> None:
+    readiness = Readiness()
+
+    def one(name: str) -> Inserter:
+        return Inserter(lambda: connect(settings), Telemetry(), readiness, lambda: None, name)
+
+    async def run() -> dict[str, str]:
+        gone, well = one("gone"), one("well")
+        waits = asyncio.create_task(gone.store("no_such_table", rows(), VECTOR, token(TABLE, VECTOR)))
+        await asyncio.to_thread(wait_for, lambda: "gone" in readiness.failing())
+        await well.ask(lambda client: client.execute("SELECT 1"))
+        failing = readiness.failing()
+        waits.cancel()
+        with suppress(asyncio.CancelledError):
+            await waits
+        well.close()
+        return failing
+
+    failing = asyncio.run(run())
+    assert set(failing) == {"gone"} and "does not exist" in failing["gone"]
+
+
 def test_a_store_that_refuses_is_waited_for_and_nothing_is_skipped(stand: Stand) -> None:
     publish_events(stand, LIVE[Channel.CARD], [event(i) for i in range(100)])
     stand.client.execute(f"RENAME TABLE {TABLE} TO away")
