@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-GROUPS = ("edge", "history", "broker", "streams", "sink", "clickhouse", "network", "overload", "everything")
+GROUPS = ("edge", "history", "broker", "streams", "sink", "clickhouse", "network", "overload", "commands", "everything")
 
 
 def load() -> None:

@@ -59,24 +59,29 @@ def _post(scene: Scene, events: list[dict[str, Any]]) -> None:
         scene.until(taken, "acknowledged history")
 
 
-@fault(7, "history: a file imported twice, a webhook retried for days, a phone offline for a week, inputs reinjected twice, a spool"
-       " drained: at once, beside live traffic, while ClickHouse is away",
-       proofs=("import", "reinject", "webhook retried", "phone back", "spool held events"), limit_s=90.0, at_random=False)  # fmt: skip
-def history_at_once(scene: Scene) -> None:
-    ground = scene.ground
+def refused_history(scene: Scene) -> None:
+    """Have the gateway refuse events of an unknown channel; with `MEND` they are good, and the ledger has them as taken."""
     refused = [{**one, "channel": "kiosk"} for one in _of(scene, 2)]
     with scene.client() as client:
         answer = client.post("/v1/feedback", content=json.dumps(refused))
         if answer.status_code != 422:
             scene.wrong(f"an unknown channel was answered {answer.status_code}")
-    settled(ground)
+    again = [{**one, "channel": "card"} for one in refused]
+    scene.ledger.taken([one["id"] for one in again], again)
+    settled(scene.ground)
+
+
+@fault(7, "history: a file imported twice, a webhook retried for days, a phone offline for a week, inputs reinjected twice, a spool"
+       " drained: at once, beside live traffic, while ClickHouse is away",
+       proofs=("import", "reinject", "webhook retried", "phone back", "spool held events"), limit_s=90.0, at_random=False)  # fmt: skip
+def history_at_once(scene: Scene) -> None:
+    ground = scene.ground
+    refused_history(scene)
     mend, file = ground.folder / "mend.toml", ground.folder / f"history-{uuid.uuid4().hex[:8]}.jsonl"
     mend.write_text(MEND)
     rows = [event(scene.rng, "lille", 0.1, old=True) for _ in range(10 * MANY)]
     file.write_text("".join(json.dumps(one) + "\n" for one in rows))
     scene.ledger.taken([one["id"] for one in rows], rows)
-    again = [{**one, "channel": "card"} for one in refused]
-    scene.ledger.taken([one["id"] for one in again], again)
     reinject = ("rejected", "reinject", "--reason", "unknown_channel", "--map", str(mend))
     hook, phone = _of(scene, 3), _of(scene, 7)
 
