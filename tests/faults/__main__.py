@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
         "--kills", type=int, default=0, help="a campaign of so many kills -9, at named points and at random"
     )
     out.add_argument(
+        "--processes", default="", help="only these lose their lives in a campaign, separated by commas (default: all)"
+    )
+    out.add_argument(
         "--minutes", type=float, default=0, help="random faults one after the other for so long, checked at the end"
     )
     out.add_argument(
@@ -116,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if mine or apart:
                 with grounded(asked, three=three, failed=lambda: bad > 0) as ground:
                     if asked.kills and not three:
-                        keep(campaign(ground, asked.kills, asked.seed, say))
+                        processes = {one for one in asked.processes.split(",") if one}
+                        keep(campaign(ground, asked.kills, asked.seed, say, processes))
                     if asked.minutes and not three:
                         for run in schedule(ground, asked.minutes, asked.seed, say):
                             keep(run)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from random import Random
@@ -182,8 +182,8 @@ def change(ground: Ground, number: int) -> None:
     applying.apply(ground.direct, wanted, from_ms=int(time.time() * 1000) + 8_000, seed=True, by=By("faults"))
 
 
-def campaign(ground: Ground, kills: int, seed: int, tell: Tell) -> Run:
-    """Kill so many times, then settle and check everything."""
+def campaign(ground: Ground, kills: int, seed: int, tell: Tell, processes: Collection[str] = ()) -> Run:
+    """Kill so many times, then settle and check everything; `processes`: only these, none named: all."""
     began = time.monotonic()
     ledger = ground.ledger
     before = counts(ledger)
@@ -192,9 +192,10 @@ def campaign(ground: Ground, kills: int, seed: int, tell: Tell) -> Run:
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), proxy=ground.links.name,
     )  # fmt: skip
     load, watch = loaded(ground, f"kills {seed}"), Watch(ground)
+    chosen = {name: points for name, points in targets(ground).items() if not processes or name in processes}
     killers = [
         Killer(ground, load, target, moments, seed)
-        for target, moments in spread(targets(ground), kills, Random(seed)).items()
+        for target, moments in spread(chosen, kills, Random(seed)).items()
         if moments
     ]
     wanted = frozenset(moment for one in killers for moment in one.moments)
@@ -210,6 +211,9 @@ def campaign(ground: Ground, kills: int, seed: int, tell: Tell) -> Run:
         told_s = time.monotonic()
         while any(one.is_alive() for one in killers):
             time.sleep(0.5)
+            for one in killers:
+                if not one.is_alive():
+                    stimuli.enough(one.target)
             if time.monotonic() - told_s > 20:
                 told_s = time.monotonic()
                 done = {one.name: len(one.kills) for one in killers}

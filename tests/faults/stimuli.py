@@ -18,7 +18,7 @@ MARK = "deadbeef"
 CONSTRAINT = "planted"
 AWAY_S = 2.0
 BETWEEN_S = 9.0
-REFUSED_EVERY_S = 1.0
+REFUSED_EVERY_S = 3.0
 GATEWAY_POINTS = frozenset({"gateway.after_spool", "spool.before_delete"})
 SINK_POINTS = frozenset({"sink.mid_bisection"})
 BY_HAND = frozenset({"judge.before_exclusion"})
@@ -45,6 +45,7 @@ class Stimuli:
     def __init__(self, ground: Ground, points: frozenset[str], seed: int) -> None:
         self._ground, self._seed = ground, seed
         self._stop = threading.Event()
+        self._enough = {"gateway": threading.Event(), "sink": threading.Event()}
         self._refusing = bool(points & SINK_POINTS)
         self._threads = []
         if points & GATEWAY_POINTS:
@@ -59,6 +60,11 @@ class Stimuli:
         for one in self._threads:
             one.start()
 
+    def enough(self, process: str) -> None:
+        """End what only the points of this process want, so that the others get on with their work."""
+        if process in self._enough:
+            self._enough[process].set()
+
     def stop(self) -> None:
         """End, with the broker reachable. What the store refused is set aside by then or later: `lift` after settling."""
         self._stop.set()
@@ -71,7 +77,7 @@ class Stimuli:
             unplant(self._ground)
 
     def _away(self) -> None:
-        while not self._stop.wait(BETWEEN_S):
+        while not (self._stop.wait(BETWEEN_S) or self._enough["gateway"].is_set()):
             self._ground.broker_link.cut()
             self._stop.wait(AWAY_S)
             self._ground.broker_link.mend()
@@ -80,7 +86,7 @@ class Stimuli:
         rng, ledger = Random(f"refused {self._seed}"), self._ground.ledger
         found = self._ground.stack.endpoints
         headers = {"Authorization": f"Bearer {found['write_key']}"}
-        while not self._stop.wait(REFUSED_EVERY_S):
+        while not (self._stop.wait(REFUSED_EVERY_S) or self._enough["sink"].is_set()):
             events = [event(rng, "nantes", 0.1, old=False) for _ in range(10)]
             events[3]["id"] = MARK + events[3]["id"][8:]
             body = msgspec.json.encode(events)
