@@ -22,7 +22,7 @@ REFUSED_EVERY_S = 3.0
 GATEWAY_POINTS = frozenset({"gateway.after_spool", "spool.before_delete"})
 SINK_POINTS = frozenset({"sink.mid_bisection"})
 BY_HAND = frozenset({"judge.before_exclusion"})
-"""Points that no campaign reaches: they want a minute of silence of one source each time."""
+"""Points that no campaign reaches: they want a source that falls silent each time (see matrix/exclusion.py)."""
 
 
 def plant(ground: Ground) -> None:

@@ -2,7 +2,9 @@
 
 from importlib import import_module
 
-GROUPS = ("edge", "history", "broker", "streams", "sink", "clickhouse", "network", "overload", "commands", "everything")
+GROUPS = (
+    "edge", "history", "broker", "streams", "exclusion", "sink", "clickhouse", "network", "overload", "commands", "everything",
+)  # fmt: skip
 
 
 def load() -> None:

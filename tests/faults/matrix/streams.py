@@ -36,6 +36,7 @@ def second(scene: Scene, name: str, *arguments: str) -> "subprocess.Popen[bytes]
         keyring=str(keyring_path(ground.settings)),  # one file for all processes
         ops_port=ground.ports.take(28_700),
         kill_point="",
+        log_level="info",  # says what the group gives it
     )
     with (ground.folder / "logs" / f"second-{name}.log").open("ab") as log:
         return subprocess.Popen(
