@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from deploy import wiring
+from deploy import processes
 from schemas.settings import load
 
 
@@ -15,7 +15,7 @@ def gateway() -> int:
 
     Example: `BAROMETER_KAFKA_BOOTSTRAP=localhost:9092 BAROMETER_WRITE_KEYS=shop:KEY barometer gateway`
     """
-    return wiring.gateway(load(os.environ))
+    return processes.gateway(load(os.environ))
 
 
 def worker(
@@ -27,7 +27,7 @@ def worker(
     Example: `barometer worker --stage tally`
     """
     settings = load(os.environ)
-    code = wiring.tally(settings) if stage == "tally" else wiring.judge(settings)
+    code = processes.tally(settings) if stage == "tally" else processes.judge(settings)
     logging.shutdown()
     os._exit(code)  # Faust's threads are no daemons: an orderly exit would wait for them
 
@@ -43,7 +43,7 @@ def sink(
 
     Example: `barometer sink --table feedback_events`
     """
-    return wiring.sink(load(os.environ), tuple(table or ()))
+    return processes.sink(load(os.environ), tuple(table or ()))
 
 
 def gate() -> int:
@@ -51,7 +51,7 @@ def gate() -> int:
 
     Example: `barometer gate`
     """
-    return wiring.gate(load(os.environ))
+    return processes.gate(load(os.environ))
 
 
 def recount(
@@ -61,7 +61,7 @@ def recount(
 
     Example: `barometer recount --once`
     """
-    return wiring.recount(load(os.environ), once=once)
+    return processes.recount(load(os.environ), once=once)
 
 
 def notify() -> int:
@@ -69,7 +69,7 @@ def notify() -> int:
 
     Example: `BAROMETER_ALERTMANAGER_URL=http://localhost:9093 barometer notify`
     """
-    return wiring.notify(load(os.environ))
+    return processes.notify(load(os.environ))
 
 
 def console() -> int:
@@ -77,4 +77,4 @@ def console() -> int:
 
     Example: `BAROMETER_CONSOLE_PORT=8090 barometer console`
     """
-    return wiring.console(load(os.environ))
+    return processes.console(load(os.environ))

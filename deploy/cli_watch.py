@@ -15,6 +15,8 @@ from deploy.cli_options import DataDir, Json, located, settings_of
 from deploy.cli_rows import show_rows
 from deploy.doctor import examine
 from deploy.located import endpoints as running_endpoints
+from deploy.located import ready_urls
+from deploy.reading import ask_as_reader
 from deploy.settle import settle
 from deploy.unsent import unsent
 from schemas.errors import UsageError
@@ -55,7 +57,7 @@ def doctor(
             bootstrap=settings.kafka_bootstrap,
             prefix=settings.topic_prefix,
             ask_clickhouse=lambda: queries.state(wiring.clickhouse(settings)),
-            ready_urls=wiring.ready_urls(running_endpoints(settings)),
+            ready_urls=ready_urls(running_endpoints(settings)),
         )
     )
     rows = [
@@ -124,5 +126,5 @@ def endpoints(name: str = "", /, *, data_dir: DataDir = None) -> int:
 
 def query(sql: str, /, *, data_dir: DataDir = None, json_: Json = False) -> int:
     """Ask ClickHouse as the read-only user. Example: `barometer query "SELECT * FROM v_channel_volume LIMIT 5"`"""
-    show_rows(wiring.ask_as_reader(running_endpoints(settings_of(data_dir)), sql), "result", as_json=json_)
+    show_rows(ask_as_reader(running_endpoints(settings_of(data_dir)), sql), "result", as_json=json_)
     return 0

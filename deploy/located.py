@@ -1,6 +1,7 @@
 """Find the running installation: the settings name servers, or a local stack on the data folder has said where it listens."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,8 @@ def locate(settings: Settings) -> Settings:
         or f"clickhouse://default@{host}:{port}/{found['settings']['clickhouse_database']}",
         clickhouse_http_url=settings.clickhouse_http_url or found["clickhouse_http"],
     )
+
+
+def ready_urls(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """Return process -> address of its /readyz, for the processes of a local stack."""
+    return {name: url.removesuffix("/metrics") + "/readyz" for name, url in endpoints.get("metrics", {}).items()}

@@ -188,7 +188,7 @@ def campaign(ground: Ground, kills: int, seed: int, tell: Tell, processes: Colle
     ledger = ground.ledger
     before = counts(ledger)
     run = Run(
-        number=0, fault="kills", title=f"{kills} times kill -9, at named points and at random", seed=seed, limit_s=90.0,
+        number=0, fault="kills", title="campaigns of kill -9, at named points and at random", seed=seed, limit_s=90.0,
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), proxy=ground.links.name,
     )  # fmt: skip
     load, watch = loaded(ground, f"kills {seed}"), Watch(ground)
