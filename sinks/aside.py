@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from schemas.errors import UndecodableError
+from sinks.making import CHANNELS, Made, Take
 from sinks.refusals import REASON, Refusal
 from sinks.rows import Place, Rows, rejected_rows, undecodable_record
 from sinks.seals import Seals
 from sinks.storing import RowPlace
-from sinks.tables import CHANNELS, Made, Take
 
 SET_ASIDE = "stage = 'sink'"
 REFUSED = f"{SET_ASIDE} AND reason = '{REASON}'"

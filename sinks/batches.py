@@ -7,13 +7,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from sinks.aside import REFUSED, refused_rows
 from sinks.ledger_lines import LEDGER_TABLE
+from sinks.making import Made, Take
 from sinks.progress import Progress
 from sinks.quota import Quota
 from sinks.ranges import Range, token
 from sinks.refusals import Refusal
 from sinks.rows import Rows
 from sinks.storing import Doubt, RowPlace, stored_places
-from sinks.tables import REJECTED_TABLE, Made, Take
+from sinks.tables import REJECTED_TABLE
 from sinks.work import Work
 
 LATENCY_SAMPLES = 500

@@ -11,10 +11,11 @@ from schemas.errors import ContractError
 from schemas.ledger import Line
 from schemas.topics import Topic
 from sinks.ledger_lines import Counted, Open, advanced
+from sinks.making import Take
 from sinks.positions import Committed, Fetched, Found
 from sinks.ranges import NONE_YET, Counts, Mark
 from sinks.rows import Place
-from sinks.tables import REJECTED_TABLE, Table, Take
+from sinks.tables import REJECTED_TABLE, Table
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.arrival import TICK_KEY
 from schemas.errors import ContractError
+from sinks.making import Take
 from sinks.ranges import NONE_YET, Counts
-from sinks.tables import Take
 
 LEAST_RECORDS = 1_000
 """Fewer records of a topic have no share that says anything; then only those in a row count."""

@@ -22,13 +22,13 @@ from sinks.batches import Batch, store_batch, tell_batch
 from sinks.journal import Offsets, commit_of, journal_of, vector_of
 from sinks.ledger_blocks import counted_ends
 from sinks.ledger_lines import ledger_rows
+from sinks.making import Memory
 from sinks.owner import NotOwnerError
 from sinks.positions import committed_of, describe, fetch, open_reader, read_ranges
 from sinks.progress import Progress, check_position, check_topic_ids, recreated, stored_beyond, was_reset
 from sinks.quota import Quota
 from sinks.ranges import NONE_YET, Mark, Range, decode_mark, pending_vector
 from sinks.storing import Doubt
-from sinks.tables import Memory
 from sinks.warming import stored_blocks, warm_filters
 from sinks.work import Work
 

@@ -5,7 +5,8 @@ from clickhouse_driver import Client
 from schemas.blocks import Block, Row, Series, cells_of, to_record
 from schemas.codec import Kind, encode
 from schemas.topics import TALLIES
-from sinks.tables import Memory, Take, make_tallies
+from sinks.making import Memory, Take
+from sinks.making_tallies import make_tallies
 from tests.sinks.conftest import Stand, wait_for
 
 CSAT = Series("csat@1", "*", "*", "card")

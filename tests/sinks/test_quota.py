@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from schemas.arrival import TICK_KEY
 from schemas.event import Channel
 from schemas.topics import LIVE
+from sinks.making import Take
 from sinks.quota import LEAST_RECORDS, Quota, TooManyRejectedError
 from sinks.ranges import NONE_YET, Counts
-from sinks.tables import Take
 
 CARD = LIVE[Channel.CARD]
 PLACE = ("id", 0)

@@ -22,10 +22,11 @@ from schemas.metrics import MetricKind
 from schemas.repeats import RepeatFilter
 from schemas.topics import ADMITTED, LIVE, Topic
 from schemas.windows import DAY_MS, HOUR_MS
+from sinks.making import Memory, Take
+from sinks.making_events import make_events
 from sinks.migrate import apply, migrations
 from sinks.seed_cells import Cut, in_blocks, past_cells, stored_events
 from sinks.storing import columns_statement
-from sinks.tables import Memory, Take, make_events
 from streams.core.tally import PartitionTally, TallyState
 from streams.runs import runs_of
 from tests.sinks.compiled.conftest import EVERY_KIND

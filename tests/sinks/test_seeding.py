@@ -32,11 +32,12 @@ from schemas.settings import to_environ
 from schemas.telemetry import Telemetry
 from schemas.topics import ADMITTED, CATALOGUES, GROUP_JUDGE, GROUP_SEED, LIVE, SOURCES, TALLIES, Topic
 from schemas.windows import HOUR_MS
+from sinks.making import Memory, Take
+from sinks.making_tallies import make_tallies
 from sinks.positions import Positions, describe
 from sinks.seeding import Seeding
 from sinks.seeds import change_of
 from sinks.switches import Counted, Switches
-from sinks.tables import Memory, Take, make_tallies
 from sinks.transactions import Transactions
 from streams.core.judge import Judge
 from streams.core.tally import PartitionTally, TallyState

@@ -18,9 +18,11 @@ from schemas.event import to_record as event_record
 from schemas.settings import Settings
 from schemas.topics import ADMITTED, TALLIES
 from sinks.clickhouse import connect
+from sinks.making import Make, Memory, Take
+from sinks.making_events import make_events
+from sinks.making_tallies import make_tallies
 from sinks.migrate import migrate
 from sinks.storing import columns_statement
-from sinks.tables import Make, Memory, Take, make_events, make_tallies
 from streams.core.counting import count_events, frame_of
 from streams.core.merging import merged
 from streams.core.recall import Recall
