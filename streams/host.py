@@ -13,20 +13,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import faust
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
-from yarl import URL
 
 from schemas.arrival import LOG_APPEND_TIME
-from schemas.broker import broker_of, reaching
 from schemas.clock import Clock, system_clock
 from schemas.errors import ContractError
 from schemas.readiness import Readiness
 from schemas.settings import Settings
 from schemas.telemetry import Telemetry
-from streams.intake import BulkApp, BulkConsumer, BulkThread, Committed, Records
+from streams.faust_app import build_app
+from streams.intake import BulkConsumer, BulkThread, Committed, Records
 from streams.stuck import Progress, watched
 
 log = logging.getLogger(__name__)
@@ -34,7 +32,6 @@ log = logging.getLogger(__name__)
 TICK_S = 0.05
 MEASURE_EVERY = 20
 STOP_S = 3.0
-SESSION_S, HEARTBEAT_S, REBALANCE_S = 10.0, 3.0, 30.0
 ASSIGNED = "assigned"
 """Readiness check: the group has given this process its partitions, and the stage has taken them."""
 
@@ -98,7 +95,9 @@ class Host:
         self._last_append: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._progress = Progress[TopicPartition](settings.stuck_after_s)
-        self._app = self._build_app()
+        self._app = build_app(self.group, self.bootstrap, self._topics, self)
+        self._app.on_partitions_revoked.connect(self._on_revoked)
+        self._app.on_partitions_assigned.connect(self._on_assigned)
 
     # --- for the stage ---------------------------------------------------------------------------------------------
 
@@ -299,52 +298,6 @@ class Host:
     @property
     def _thread(self) -> BulkThread:
         return self._consumer.thread
-
-    def _build_app(self) -> BulkApp:
-        app = BulkApp(
-            self.group,
-            broker=[URL(f"kafka://{one}") for one in broker_of(self.bootstrap).servers],
-            broker_credentials=_credentials(self.bootstrap),
-            autodiscover=False,
-            web_enabled=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            table_standby_replicas=0,
-            stream_wait_empty=False,
-            broker_session_timeout=SESSION_S,
-            broker_heartbeat_interval=HEARTBEAT_S,
-            broker_rebalance_timeout=REBALANCE_S,
-            consumer_auto_offset_reset="none",
-        )
-        app.kafka = reaching(self.bootstrap)
-        # Faust subscribes to what agents read; the records themselves never come this way.
-        topic = app.topic(*self._topics, key_serializer="raw", value_serializer="raw")
-
-        @app.agent(topic, name="anchor")
-        async def anchor(stream: Any) -> None:
-            async for _ in stream:
-                self.failed(ContractError("anchor_read", "a record came by Faust's own path"))
-
-        app.on_partitions_revoked.connect(self._on_revoked)
-        app.on_partitions_assigned.connect(self._on_assigned)
-        app.transport.Consumer = BulkConsumer  # type: ignore[misc]
-        consumer = app.consumer
-        assert isinstance(consumer, BulkConsumer)
-        consumer.taker = self
-        return app
-
-
-def _credentials(bootstrap: str) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """Return how Faust's own producer, which sends nothing, may come in all the same."""
-    wanted, broker = reaching(bootstrap), broker_of(bootstrap)
-    if broker.mechanism:
-        return faust.SASLCredentials(
-            username=broker.user,
-            password=broker.password,
-            mechanism=broker.mechanism,
-            ssl_context=wanted.get("ssl_context"),
-        )
-    return faust.SSLCredentials(wanted["ssl_context"]) if broker.encrypted else None
 
 
 def check_append_time(tp: TopicPartition, run: Records) -> None:
