@@ -26,7 +26,7 @@ Name = Literal[
     "judge_pane_lag_seconds", "source_left_out", "source_paused", "judge_pane_timestamp_seconds", "judge_transaction_seconds", "dirty_windows_total", "revised_by_recount_total",
     "ignored_decisions_total", "overflow_keys_total", "snapshot_seconds", "snapshot_bytes",
     "inserts_total", "inserted_rows_total", "insert_seconds", "set_aside_total", "sink_stopped", "capture_to_row_seconds", "capture_to_alarm_seconds",
-    "gate_waiting_for_partition", "gate_admitted_total", "unaccounted_events", "accounted_hour_timestamp_seconds", "build_info",
+    "gate_waiting_for_partition", "gate_admitted_total", "gate_returned_total", "unaccounted_events", "accounted_hour_timestamp_seconds", "build_info",
     "notifications_total", "notify_lag_seconds", "notify_seconds",
 ]  # fmt: skip
 
@@ -99,6 +99,7 @@ SPECS: Mapping[Name, Spec] = {
     "capture_to_alarm_seconds": Spec("histogram", "Arrived time of the pane to the alarm published", ("rule",)),
     "gate_waiting_for_partition": Spec("gauge", "1 for the live partition that the gate waits for", ("topic", "partition")),
     "gate_admitted_total": Spec("counter", "History events admitted"),
+    "gate_returned_total": Spec("counter", "History events that went back to their live topic: fresh by the log's time"),
     "unaccounted_events": Spec("gauge", "Events that are neither row, repeat, rejection, tick nor marker, or rows too many", ("topic",)),
     "accounted_hour_timestamp_seconds": Spec("gauge", "End of the last hour that every partition of a topic has closed", ("topic",)),
     "notifications_total": Spec("counter", "Attempts to tell an alarm: told, digest, refused, failed", ("receiver", "outcome")),

@@ -2,7 +2,8 @@
 
 Rule: a history record is admitted if neither ClickHouse nor the gate's own admissions that are not yet stored have its id. That
 answer is final only when every live event that arrived before it is stored; so the gate waits until the feedback_events sink
-has passed the record's arrived time in every live partition. Outputs and positions are one transaction.
+has passed the record's arrived time in every live partition. Outputs and positions are one transaction. What may still come live
+goes back to its live topic (sinks.returning).
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from schemas.outputs import digest
 from schemas.readiness import Readiness
 from schemas.settings import Settings, identifying
 from schemas.telemetry import Telemetry
-from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LEDGER, LIVE, REJECTED
+from schemas.topics import ADMITTED, GROUP_GATE, HISTORY, LEDGER, LIVE, REJECTED, Topic
 from sinks.admissions import EVENTS_GROUP, Admitted, admissible, event_ids, read_admissions
 from sinks.clickhouse import connect
 from sinks.correcting import Rejection, corrected, correcting, rejection
@@ -32,6 +33,7 @@ from sinks.gate_lines import GateLines, Moved
 from sinks.insert import Inserter
 from sinks.live_marks import LiveMarks
 from sinks.positions import Fetched, Positions, describe, fetch, open_reader
+from sinks.returning import Returning, still_live
 from sinks.rows import Place, undecodable_record
 from sinks.seals import seals_of
 from sinks.transactions import Record, Transactions
@@ -73,9 +75,12 @@ class Gate:
         self._marks = LiveMarks(live, self._prefix, CHECK, self._telemetry, self._readiness)
         # fences an older gate and ends what it left open, before anything is read
         producer = await Transactions.open(bootstrap, self._prefix + GROUP_GATE, who="gate")
+        self._returning = Returning(bootstrap, self._prefix + GROUP_GATE + "-live")
         positions = await Positions.open(bootstrap)
         consumer = await open_reader(bootstrap)
         try:
+            # a gate before may have sent events back that are not yet stored
+            self._marks.until = dict(await consumer.end_offsets(live))
             self._admissions = await read_admissions(bootstrap, self._prefix, self._admitted, positions)
             await self._begin(consumer, positions)
             self._readiness.ok(CHECK)
@@ -84,6 +89,7 @@ class Gate:
         finally:
             await consumer.stop()
             await positions.close()
+            await self._returning.close()
             await producer.close()
             self._store.close()
 
@@ -117,20 +123,22 @@ class Gate:
         if not records:
             return
         wanted_ms = max(arrived(0, one.timestamp, sent_of(one.headers)) for _, one in records)
-        if not await self._marks.passed(wanted_ms, positions, stop):
+        reached_ms = await self._marks.passed(wanted_ms, positions, stop)
+        if reached_ms is None:
             return
         self._admissions.forget(await positions.of(self._prefix + EVENTS_GROUP, self._admitted))
-        await self._write(records, ends, producer, positions, stop)
+        await self._write(records, ends, reached_ms, producer, positions, stop)
 
     async def _write(
         self,
         records: Sequence[tuple[TopicPartition, Fetched]],
         ends: Mapping[TopicPartition, int],
+        reached_ms: int,
         producer: Transactions,
         positions: Positions,
         stop: asyncio.Event,
     ) -> None:
-        """Admit what is new. Corrections follow, in rounds, each when all before it is stored: only then is their version known.
+        """Admit what is new, but send back what may still come live. Corrections follow, in rounds, each when all before it is stored: only then is their version known.
 
         The positions go with the last transaction: after a kill between two, what stands is known by its id.
         """
@@ -138,7 +146,9 @@ class Gate:
         decoded = decode_events([one.value for _, one in kept])
         ids = event_ids(decoded)
         known = await self._known(ids)
-        chosen = [(kept[decoded.good[i]], ids[i]) for i in admissible(ids, known, self._admissions.by_id)]
+        new, live = admissible(ids, known, self._admissions.by_id), still_live(decoded, reached_ms)
+        await self._send_back([(kept[decoded.good[i]][1], live[i]) for i in new if i in live])
+        chosen = [(kept[decoded.good[i]], ids[i]) for i in new if i not in live]
         others = correcting(decoded)
         outputs = [
             Admitted(one.key, one.value, _passed_on(one), name) for (_, one), name in chosen if name not in others
@@ -160,6 +170,16 @@ class Gate:
         await self._send(producer, outputs, rejects, ends, moved)
         self._lines.keep(moved)
         self._count(len(chosen), len(ids) - len(chosen), len(rejects))
+
+    async def _send_back(self, records: Sequence[tuple[Fetched, Topic]]) -> None:
+        """Write events to their live topics; nothing is looked up again before the sink has stored them."""
+        if not records:
+            return
+        sent = sent_header(self._clock())
+        self._marks.until |= await self._returning.send([
+            Record(self._prefix + live.name, one.key, one.value, (*_passed_on(one), sent)) for one, live in records
+        ])  # fmt: skip
+        self._telemetry.count("gate_returned_total", len(records))
 
     async def _send(
         self,
@@ -187,10 +207,10 @@ class Gate:
             self._admissions.by_id[one.event_id] = stands
 
     async def _all_stored(self, positions: Positions, stop: asyncio.Event) -> bool:
-        """Return True when the sink has stored every admission; False if asked to stop before."""
+        """Return True when the sink has stored every admission and all that was sent back; False if asked to stop before."""
         while not stop.is_set():
             self._admissions.forget(await positions.of(self._prefix + EVENTS_GROUP, self._admitted))
-            if not self._admissions.by_id:
+            if not self._admissions.by_id and await self._marks.all_stored(positions):
                 return True
             await asyncio.sleep(WAIT_S)
         return False

@@ -163,6 +163,13 @@ class Ground:
         found = {name: self.ask(name, "/readyz") for name in self.names()}
         return {name: said for name, (code, said) in found.items() if code != 200}
 
+    def still_unready(self, patience_s: float = 20.0) -> dict[str, str]:
+        """Return who says so for that long: a member that died is missed by its group only after 10 s, and then all change places."""
+        deadline = time.monotonic() + patience_s
+        while (found := self.unready()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return found
+
     def await_ready(self, timeout_s: float = READY_S) -> None:
         """Return when all is ready. Raises AssertionError."""
         deadline = time.monotonic() + timeout_s

@@ -233,7 +233,7 @@ def campaign(ground: Ground, kills: int, seed: int, tell: Tell, processes: Colle
         checkers.check(ground.direct, read(ledger.file), verdict)
         recount(ground, run, verdict, always=True)
         checkers.memory(watch.peaks_mb, watch.spool_mb, ground.settings, verdict)
-        checkers.said_so((), watch.heard, ground.unready(), verdict)
+        checkers.said_so((), watch.heard, ground.still_unready(), verdict)
     except (AssertionError, BarometerError, OSError) as error:
         verdict.wrong("run", f"broke off: {type(error).__name__}: {error}")
         stimuli.stop()

@@ -156,7 +156,7 @@ def _counted(ground: Ground, fault: Fault, run: Run, watch: Watch, verdict: chec
     recount(ground, run, verdict)
     run.check_s = time.monotonic() - began
     checkers.memory(watch.peaks_mb, watch.spool_mb, ground.settings, verdict)
-    checkers.said_so(fault.tells, watch.heard, ground.unready(), verdict)
+    checkers.said_so(fault.tells, watch.heard, ground.still_unready(), verdict)
     if run.recovery_s > fault.limit_s:
         verdict.wrong("I8", f"recovered after {run.recovery_s:.0f} s, the limit is {fault.limit_s:.0f} s")
 

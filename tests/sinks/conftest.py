@@ -173,3 +173,10 @@ def publish_events(stand: Stand, topic: Topic, events: Sequence[FeedbackEvent]) 
     for one in events:
         stand.publish(topic, wire(one), key=one.key)
     stand.settle()
+
+
+def tick_all(stand: Stand) -> None:
+    """Let time pass in every live partition."""
+    for topic in LIVE.values():
+        stand.tick(topic)
+    stand.settle()

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import load
+from schemas.clock import system_clock
 from schemas.errors import InvalidEventError
 from schemas.event import Answer, Channel, FeedbackEvent, to_record
 from schemas.topics import HISTORY, LIVE
+from schemas.windows import DAY_MS
 from sinks.accounting import conservation
 from sinks.corrections import applied, rounds, standing
 from sinks.stored import event_of, selected, versions
 from streams.core.counting import count_events, frame_of
-from tests.sinks.conftest import Stand, event, publish_events, wait_for, wire
-from tests.sinks.test_gate import tick_all
+from tests.sinks.conftest import Stand, event, publish_events, tick_all, wait_for, wire
 
 CARD = LIVE[Channel.CARD]
 NAMES = [f"00000000-0000-4000-8000-{number:012d}" for number in range(100)]
@@ -124,8 +125,10 @@ def test_gate_applies_corrections_once_through_kills_and_repeats(stand: Stand) -
     assert standing(firsts[0].event_id, found[firsts[0].event_id]).answers == score(5)
 
 
-def test_events_that_share_a_batch_with_corrections_are_admitted_once(stand: Stand) -> None:
-    firsts = [msgspec.structs.replace(event(i), answers=score(1)) for i in range(3)]
+@pytest.mark.parametrize("ahead_ms", [0, 3_650 * DAY_MS])
+def test_events_that_share_a_batch_with_corrections_are_stored_once(stand: Stand, ahead_ms: int) -> None:
+    """Admitted, or sent back to their live topic because the gateway's clock was ahead: the corrections wait for both."""
+    firsts = [event(i, answers=score(1), received_at=system_clock() + ahead_ms) for i in range(3)]
     publish_events(stand, HISTORY, firsts)
     for one in (correction(0, firsts[0], 4), correction(1, firsts[0], 5)):  # two rounds
         stand.publish(HISTORY, wire(one), key=one.key)

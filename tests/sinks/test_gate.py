@@ -17,7 +17,7 @@ from sinks.gate import run_gate
 from sinks.live_marks import Waiting, holding_back
 from sinks.positions import Committed
 from sinks.ranges import Mark
-from tests.sinks.conftest import Stand, event, publish_events, wait_for, wire
+from tests.sinks.conftest import Stand, event, publish_events, tick_all, wait_for, wire
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 CARD = LIVE[Channel.CARD]
@@ -28,6 +28,7 @@ def test_gate_waits_for_a_partition_without_position_before_the_slowest() -> Non
     assert holding_back(10, {A: Mark(arrived=10), B: Mark(arrived=12)}) == Waiting(A, 10)
     assert holding_back(10, {A: Mark(arrived=9), B: Mark(arrived=3)}) == Waiting(B, 3)
     assert holding_back(10, {A: Mark(arrived=3), B: None}) == Waiting(B, None)
+    assert holding_back(10, {A: Mark(arrived=11), B: Mark(arrived=12)}, {B}) == Waiting(B, 12)
 
 
 def test_an_id_is_admitted_once_in_a_batch_and_not_if_known_or_pending() -> None:
@@ -38,12 +39,6 @@ def test_admissions_are_forgotten_only_when_stored() -> None:
     own = Admissions({"x": (A, 4), "y": (A, 5), "z": (B, 0)})
     own.forget({A: Committed(5, "")})
     assert own.by_id == {"y": (A, 5), "z": (B, 0)}
-
-
-def tick_all(stand: Stand) -> None:
-    for topic in LIVE.values():
-        stand.tick(topic)
-    stand.settle()
 
 
 def admitted(stand: Stand) -> int:

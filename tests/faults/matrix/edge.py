@@ -175,8 +175,19 @@ def same_id(scene: Scene) -> None:
         scene.wrong(f"answers {sorted(set(codes))}")
 
 
+TEN_YEARS_S = 10 * 365 * 86_400
+
+
+def _post(scene: Scene, events: list[dict[str, Any]]) -> None:
+    with scene.client() as client:
+        answer = client.post("/v1/feedback", content=json.dumps(events))
+    assert answer.status_code == 202 and not answer.json()["rejected"], answer.text
+    scene.ledger.taken([one["id"] for one in events], events)
+
+
 @fault(6, "gateway: its clock jumps by +-1 h, +1 day, +-10 years and back; what it took for the future is reinjected",
-       proofs=("clock jumped", "refused as of the future", "gauge shows the clock", "reinjected"), limit_s=90.0)  # fmt: skip
+       proofs=("clock jumped", "refused as of the future", "gauge shows the clock", "reinjected", "taken for old, then sent again"),
+       limit_s=90.0)  # fmt: skip
 def gateway_clock(scene: Scene) -> None:
     ground, child = scene.ground, scene.ground.child("gateway")
     folder = ground.folder / "clock"
@@ -189,10 +200,11 @@ def gateway_clock(scene: Scene) -> None:
     environ |= {"PYTHONPATH": str(folder), "SHIFT_FILE": str(shift)}
     refused_before = read(scene.ledger.file).refused
     scene.load.may_refuse = True
+    twice = [event(scene.rng, "paris", 0.1, old=False) for _ in range(10)]
     try:
         scene.restart("gateway")
         child.await_ready(60)
-        for seconds in (3_600, -3_600, 86_400, 10 * 365 * 86_400, -10 * 365 * 86_400, 0):
+        for seconds in (3_600, -3_600, 86_400, TEN_YEARS_S, -TEN_YEARS_S, 0):
             shift.write_text(str(seconds))
             if seconds >= 0:
                 scene.flow(60)
@@ -200,6 +212,8 @@ def gateway_clock(scene: Scene) -> None:
                 sends = scene.ledger.sends
                 scene.until(lambda sends=sends: scene.ledger.sends >= sends + 10, "10 requests")
             scene.hit("clock jumped")
+            if seconds == TEN_YEARS_S:
+                _post(scene, twice)
             off_s = ground.metric("tally", "barometer_sent_clock_difference_seconds")
             scene.hit("gauge shows the clock", int(abs(off_s) > 1_800))
     finally:
@@ -209,6 +223,8 @@ def gateway_clock(scene: Scene) -> None:
             environ["PYTHONPATH"] = before
         scene.restart("gateway")
         child.await_ready(60)
+    _post(scene, twice)
+    scene.hit("taken for old, then sent again", len(twice))
     time.sleep(8.0)  # what a request under way was told is written down
     scene.load.may_refuse = False
     refused = read(scene.ledger.file).refused - refused_before

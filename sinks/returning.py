@@ -1,0 +1,80 @@
+"""Events that are fresh by the log's time and came by the history lane because the clock of their gateway ran ahead. They go back to
+their live topics.
+
+As long as an event is no older than H, copies of it may come live (clients send again), and what the store says about its id is not
+final. The repeat filter of its live partition knows them all: they arrive within H of the occurrence, and H < W. Imports,
+reinjections and corrections stay: they are history whatever their age.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.broker import reaching
+from schemas.bulk import Decoded
+from schemas.errors import UnavailableError
+from schemas.event import Channel
+from schemas.topics import HISTORY, LIVE, Topic, lane_topic
+from sinks.transactions import Record
+
+_OLDEST_MS = max(one.live_max_age_ms or 0 for one in LIVE.values())
+_REQUEST_BYTES = 2 << 20
+
+
+def still_live(decoded: Decoded, reached_ms: int) -> dict[int, Topic]:
+    """Return position -> live topic of the decoded events that their gateway took for older than H, and that are not.
+
+    `reached_ms`: how far the log has come.
+    """
+    occurred = decoded.events.column("occurred_at").to_numpy()
+    young = np.flatnonzero(occurred >= reached_ms - _OLDEST_MS)
+    if not len(young):
+        return {}
+    columns = ["channel", "occurred_at", "received_at", "traits", "corrects"]
+    out = {}
+    for at, one in zip(young.tolist(), decoded.events.select(columns).take(young).to_pylist(), strict=True):
+        if one["traits"]["backfill"] or one["corrects"] is not None:
+            continue
+        channel, occurred_at = Channel(one["channel"]), one["occurred_at"]
+        if lane_topic(channel, one["received_at"] - occurred_at) is HISTORY:
+            live = lane_topic(channel, reached_ms - occurred_at)
+            if live is not HISTORY:
+                out[at] = live
+    return out
+
+
+class Returning:
+    """Writes to live topics, outside of any transaction: those topics have no holes. What is sent twice is a repeat."""
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._bootstrap, self._client_id = bootstrap, client_id
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
+        """Return partition -> the offset behind the last record there, once all are acknowledged. Raises UnavailableError."""
+        try:
+            if self._producer is None:
+                self._producer = AIOKafkaProducer(
+                    **reaching(self._bootstrap), client_id=self._client_id, acks="all", enable_idempotence=True,
+                    compression_type="lz4", max_request_size=_REQUEST_BYTES,
+                )  # fmt: skip
+                await self._producer.start()
+            sent = [
+                await self._producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers))
+                for one in records
+            ]
+            ends: dict[TopicPartition, int] = {}
+            for one in await asyncio.gather(*sent):
+                tp = TopicPartition(one.topic, one.partition)
+                ends[tp] = max(ends.get(tp, 0), one.offset + 1)
+        except KafkaError as error:
+            raise UnavailableError("kafka_unavailable", f"{self._client_id}: {error!r}") from error
+        return ends
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._producer is not None:
+            await self._producer.stop()
