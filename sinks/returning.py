@@ -2,8 +2,8 @@
 their live topics.
 
 As long as an event is no older than H, copies of it may come live (clients send again), and what the store says about its id is not
-final. The repeat filter of its live partition knows them all: they arrive within H of the occurrence, and H < W. Imports,
-reinjections and corrections stay: they are history whatever their age.
+final. The repeat filter of its live partition knows them all: they arrive within H of the occurrence, and H < W. H is taken with
+some slack here, for gateways whose clocks are behind. Imports, reinjections and corrections stay: they are history whatever their age.
 """
 
 import asyncio
@@ -18,19 +18,21 @@ from schemas.bulk import Decoded
 from schemas.errors import UnavailableError
 from schemas.event import Channel
 from schemas.topics import HISTORY, LIVE, Topic, lane_topic
+from schemas.windows import HOUR_MS
 from sinks.transactions import Record
 
-_OLDEST_MS = max(one.live_max_age_ms or 0 for one in LIVE.values())
+SLACK_MS = 2 * HOUR_MS
+"""A gateway whose clock is behind by at most this (and H/2) still takes for live what is that much older than H."""
 _REQUEST_BYTES = 2 << 20
 
 
 def still_live(decoded: Decoded, reached_ms: int) -> dict[int, Topic]:
-    """Return position -> live topic of the decoded events that their gateway took for older than H, and that are not.
+    """Return position -> live topic of the decoded events that their gateway took for older than H, and that may still come live.
 
     `reached_ms`: how far the log has come.
     """
     occurred = decoded.events.column("occurred_at").to_numpy()
-    young = np.flatnonzero(occurred >= reached_ms - _OLDEST_MS)
+    young = np.flatnonzero(occurred >= reached_ms - max(map(oldest_ms, LIVE.values())))
     if not len(young):
         return {}
     columns = ["channel", "occurred_at", "received_at", "traits", "corrects"]
@@ -39,11 +41,18 @@ def still_live(decoded: Decoded, reached_ms: int) -> dict[int, Topic]:
         if one["traits"]["backfill"] or one["corrects"] is not None:
             continue
         channel, occurred_at = Channel(one["channel"]), one["occurred_at"]
-        if lane_topic(channel, one["received_at"] - occurred_at) is HISTORY:
-            live = lane_topic(channel, reached_ms - occurred_at)
-            if live is not HISTORY:
-                out[at] = live
+        live = LIVE[channel]
+        if lane_topic(channel, one["received_at"] - occurred_at) is HISTORY and reached_ms - occurred_at <= oldest_ms(
+            live
+        ):
+            out[at] = live
     return out
+
+
+def oldest_ms(live: Topic) -> int:
+    """Return how old an event may be that goes back to its live topic; well below W, for what lies between look and arrival."""
+    assert live.live_max_age_ms is not None
+    return live.live_max_age_ms + min(SLACK_MS, live.live_max_age_ms // 2)
 
 
 class Returning:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from schemas.bulk import decode_events
 from schemas.clock import system_clock
 from schemas.event import Channel, FeedbackEvent, Lane, Traits
-from schemas.topics import ADMITTED, HISTORY, LIVE
+from schemas.topics import ADMITTED, HISTORY, LIVE, Topic
 from schemas.windows import DAY_MS, HOUR_MS
 from sinks.accounting import conservation, count_topics, recount_repeats
-from sinks.returning import still_live
+from sinks.returning import SLACK_MS, oldest_ms, still_live
 from tests.sinks.conftest import Stand, event, publish_events, tick_all, wait_for, wire
 
 NOW = 1_790_000_000_000
@@ -24,12 +26,12 @@ def imported(number: int) -> FeedbackEvent:
     return event(number, traits=Traits(backfill=True))
 
 
-def test_what_a_gateway_took_for_old_and_is_at_most_h_old_is_still_live() -> None:
+def test_what_a_gateway_took_for_old_and_may_still_come_live_goes_back() -> None:
     late = NOW + 3_650 * DAY_MS
     events = [
-        event(0, received_at=late, occurred_at=NOW - 7 * DAY_MS),
-        event(1, received_at=late, occurred_at=NOW - 7 * DAY_MS - 1),
-        event(2, received_at=late, channel=Channel.WEB, occurred_at=NOW - HOUR_MS // 2),
+        event(0, received_at=late, occurred_at=NOW - 7 * DAY_MS - SLACK_MS),
+        event(1, received_at=late, occurred_at=NOW - 7 * DAY_MS - SLACK_MS - 1),
+        event(2, received_at=late, channel=Channel.WEB, occurred_at=NOW - HOUR_MS * 3 // 4),
         event(3, received_at=late, channel=Channel.WEB, occurred_at=NOW - HOUR_MS),
         event(4, received_at=late, occurred_at=NOW, traits=Traits(backfill=True)),
         event(5, received_at=late, occurred_at=NOW, corrects="another"),
@@ -38,6 +40,13 @@ def test_what_a_gateway_took_for_old_and_is_at_most_h_old_is_still_live() -> Non
     decoded = decode_events([wire(one) for one in events])
     assert still_live(decoded, NOW) == {0: CARD, 2: WEB}
     assert still_live(decoded, NOW + 30 * DAY_MS) == {}
+
+
+@pytest.mark.parametrize("live", LIVE.values(), ids=lambda one: one.name)
+def test_all_copies_in_a_live_topic_lie_within_the_window_of_its_filter(live: Topic) -> None:
+    """With a quarter of the window to spare for what passes between the look of the gate and the arrival."""
+    assert live.repeat_window_ms is not None
+    assert oldest_ms(live) <= live.repeat_window_ms * 3 // 4
 
 
 def test_a_fresh_event_that_a_wrong_clock_took_for_old_is_one_row_with_its_copies(stand: Stand) -> None:
