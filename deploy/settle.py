@@ -66,7 +66,7 @@ def settle(
     tell: Tell = lambda _: None,
     unsent: Callable[[], str] = lambda: "",
 ) -> int:
-    """Return the last pane judged once all that stood in the topics at the call is admitted, counted, judged and stored.
+    """Return a pane whose readings are stored, once all that stood in the topics at the call is admitted, counted, judged, stored.
 
     `unsent` says what was accepted and is not yet in the topics, "" when that is nothing. `tell` hears what is waited for.
     Raises UnavailableError after `timeout_s`.
@@ -84,11 +84,12 @@ def settle(
             return int(positions.of(GROUP_JUDGE)[0].metadata.get("pane") or 0)
 
         wait.until(lambda: "" if judged() >= pane else f"{GROUP_JUDGE}: pane {pane}, now at {judged()}")
+        stored = judged()  # before the ends are asked: what later panes write is not waited for
         ends = positions.ends([READINGS, ALARMS, IMMEDIATE, REJECTED, TALLIES])
         for table in SINK_TOPICS:
             if table != "feedback_events":
                 wait.reached(sink_group(table), ends)
-        return judged()
+        return stored
 
 
 def events_stored(

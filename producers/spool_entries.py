@@ -38,9 +38,9 @@ class Entry(NamedTuple):
 
 
 def size_of(records: Sequence[Record]) -> int:
-    """Return the bytes that these records will take, at most."""
+    """Return the bytes that these records will take, at most: two entries that follow each other hold more than ENTRY_BYTES."""
     content = sum(len(one.value) + len(one.key) + RECORD_BYTES for one in records)
-    return content + (content // ENTRY_BYTES + 1) * (ROW_BYTES + OVERHEAD_BYTES)
+    return content + (2 * content // ENTRY_BYTES + 1) * (ROW_BYTES + OVERHEAD_BYTES)
 
 
 def cut(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

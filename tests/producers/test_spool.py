@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from producers.publisher import Record
@@ -77,6 +77,7 @@ def test_entries_hold_all_records_in_order_and_no_more_than_was_reserved(some: l
 
 
 @settings(max_examples=25)
+@example([[0, ENTRY_BYTES - 165, 0]], 1)  # three entries for little more than one's bytes
 @given(st.lists(st.lists(st.integers(0, 2 * ENTRY_BYTES), min_size=1, max_size=4), max_size=5), st.integers(1, 1 << 20))
 def test_what_was_appended_is_read_in_order_also_by_the_next_process(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[list[int]], page_bytes: int
