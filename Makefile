@@ -16,8 +16,8 @@ TEST ?=
 # Flags of the measurements: make bench BENCH="--events 200000"
 BENCH ?=
 SIMULATE ?=
-# Tests run side by side: one more than there are processors, for they often wait for a broker; 2 to 4.
-WORKERS ?= $(shell n=$$(nproc); echo $$(( n > 3 ? 4 : n + 1 )))
+# Tests run side by side: as many as there are processors, 2 to 4.
+WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 2 ? 2 : n > 4 ? 4 : n )))
 # Flags of the fault harness: make faults FAULTS="--only 22,29 --runs 3"
 FAULTS ?=
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go))

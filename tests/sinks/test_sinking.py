@@ -216,6 +216,7 @@ def test_a_second_sink_stands_by_and_takes_over(stand: Stand, folder: str, tmp_p
     assert (stand.count(ROWS), stand.count(PLACES)) == (150, 150)
 
 
+@pytest.mark.long
 def test_an_owner_that_was_paused_inserts_nothing_twice(stand: Stand, tmp_path: Path) -> None:
     publish_events(stand, CARD, [event(i) for i in range(50)])
     first = stand.start("sink", "feedback_events")

@@ -99,6 +99,7 @@ def store(settings: Settings) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_replay_agrees_with_the_stages_and_commands_are_applied(
     installation: Any, engines: Endpoints, clickhouse_database: str, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def told(found):
     ]
 
 
+@pytest.mark.long
 def test_every_partition_changes_at_the_pane_though_the_process_is_killed_there(installation, event_maker, tmp_path):
     file = tmp_path / "catalogue.toml"
     file.write_text(TEXT)
