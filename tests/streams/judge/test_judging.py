@@ -58,6 +58,7 @@ def test_a_judge_killed_at_any_moment_says_everything_once(installation: Any, lo
     assert {one.rule for one in said if hasattr(one, "rule")} == {"satisfaction_drop"}
 
 
+@pytest.mark.long
 def test_a_snapshot_is_worth_the_log_before_it(installation: Any, log_maker: Maker) -> None:
     """A clean stop writes the state; the next judge reads no record before it, and goes on as if it had."""
     entries = log_maker(installation.body, installation.catalogue, panes=40, seed=5)
@@ -79,6 +80,7 @@ def test_a_snapshot_is_worth_the_log_before_it(installation: Any, log_maker: Mak
     assert [record for _, _, record in installation.outputs()] == [output_to_record(one) for one in expected]
 
 
+@pytest.mark.long
 def test_a_second_judge_fences_the_first(installation: Any, log_maker: Maker) -> None:
     """The first is stopped for longer than its session, as by a paused machine, and wakes up when the second has taken over."""
     entries = log_maker(installation.body, installation.catalogue, panes=30, seed=3)
