@@ -68,7 +68,7 @@ up: setup ## Start everything on this machine and stay up
 test: setup ## Run the tests with a real Kafka and a real ClickHouse (under 10 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TEST)
 
-test-long: setup ## Ten simulated months, slices of the simulation report, coverage of intervals, kills at any moment (6 minutes)
+test-long: setup ## Ten simulated months, slices of the simulation report, coverage of intervals, kills at any moment (8 minutes)
 	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 lint: setup ## Check style

@@ -27,6 +27,14 @@ CATALOGUE_EVERY_S = 10.0
 log = logging.getLogger(__name__)
 
 
+def _begun(settings: Settings, name: str) -> Telemetry:
+    """Send this process's logs out under its name; return its metrics."""
+    logs.configure(name, settings.log_level)
+    telemetry = Telemetry()
+    telemetry.set("build_info", 1, version=version("barometer"), process=name)
+    return telemetry
+
+
 def _process(
     settings: Settings,
     name: str,
@@ -34,9 +42,7 @@ def _process(
     *checks: str,
 ) -> int:
     """Run one process with its logs, metrics and health; return its exit code."""
-    logs.configure(name, settings.log_level)
-    telemetry, readiness = Telemetry(), Readiness(*checks)
-    telemetry.set("build_info", 1, version=version("barometer"), process=name)
+    telemetry, readiness = _begun(settings, name), Readiness(*checks)
     ops = OpsServer(settings.ops_host, settings.ops_port, telemetry.registry, readiness)
     code = 1
     try:
@@ -76,9 +82,7 @@ def gateway(settings: Settings) -> int:
     from producers.gateway import run_gateway
 
     needs(settings, "kafka_bootstrap", "write_keys", "pseudonym_key")
-    logs.configure("gateway", settings.log_level)
-    telemetry = Telemetry()
-    telemetry.set("build_info", 1, version=version("barometer"), process="gateway")
+    telemetry = _begun(settings, "gateway")
     schemas_in_use(settings)
     return run_gateway(
         settings,
@@ -183,9 +187,7 @@ def console(settings: Settings) -> int:
     from deploy.console import run_console
 
     needs(settings, "kafka_bootstrap", "clickhouse_url")
-    logs.configure("console", settings.log_level)
-    telemetry = Telemetry()
-    telemetry.set("build_info", 1, version=version("barometer"), process="console")
+    telemetry = _begun(settings, "console")
     known = catalogue(settings)
     changed = _ends_with(settings, known)
     code = run_console(settings, catalogue=known, clock=system_clock, telemetry=telemetry, readiness=Readiness())

@@ -138,8 +138,9 @@ class Gate:
         positions: Positions,
         stop: asyncio.Event,
     ) -> None:
-        """Admit what is new, but send back what may still come live. Corrections follow, in rounds, each when all before it is stored: only then is their version known.
+        """Admit what is new, but send back what may still come live (`reached_ms`: how far the log has come).
 
+        Corrections follow, in rounds, each when all before it is stored: only then is their version known.
         The positions go with the last transaction: after a kill between two, what stands is known by its id.
         """
         kept = [(tp, one) for tp, one in records if not is_tick(one.key, one.value)]

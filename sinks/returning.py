@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow.compute as pc
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -32,20 +33,16 @@ def still_live(decoded: Decoded, reached_ms: int) -> dict[int, Topic]:
     `reached_ms`: how far the log has come.
     """
     occurred = decoded.events.column("occurred_at").to_numpy()
-    young = np.flatnonzero(occurred >= reached_ms - max(map(oldest_ms, LIVE.values())))
-    if not len(young):
-        return {}
-    columns = ["channel", "occurred_at", "received_at", "traits", "corrects"]
+    imported = pc.struct_field(decoded.events.column("traits"), "backfill").to_numpy()
+    # by columns first: an import has thousands of young events, none of which is meant
+    young = np.flatnonzero(~imported & (occurred >= reached_ms - max(map(oldest_ms, LIVE.values()))))
+    columns = ["channel", "occurred_at", "received_at", "corrects"]
     out = {}
     for at, one in zip(young.tolist(), decoded.events.select(columns).take(young).to_pylist(), strict=True):
-        if one["traits"]["backfill"] or one["corrects"] is not None:
-            continue
         channel, occurred_at = Channel(one["channel"]), one["occurred_at"]
-        live = LIVE[channel]
-        if lane_topic(channel, one["received_at"] - occurred_at) is HISTORY and reached_ms - occurred_at <= oldest_ms(
-            live
-        ):
-            out[at] = live
+        taken_for_old = lane_topic(channel, one["received_at"] - occurred_at) is HISTORY
+        if one["corrects"] is None and taken_for_old and reached_ms - occurred_at <= oldest_ms(LIVE[channel]):
+            out[at] = LIVE[channel]
     return out
 
 

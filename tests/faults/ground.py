@@ -167,7 +167,7 @@ class Ground:
         """Return who says so for that long: a member that died is missed by its group only after 10 s, and then all change places."""
         deadline = time.monotonic() + patience_s
         while (found := self.unready()) and time.monotonic() < deadline:
-            time.sleep(0.5)
+            time.sleep(0.2)
         return found
 
     def await_ready(self, timeout_s: float = READY_S) -> None:
@@ -175,9 +175,8 @@ class Ground:
         deadline = time.monotonic() + timeout_s
         for one in self.engines:
             one.await_ready(timeout_s)
-        while unready := self.unready():
-            assert time.monotonic() < deadline, f"not ready after {timeout_s:g} s: {unready}"
-            time.sleep(0.2)
+        unready = self.still_unready(deadline - time.monotonic())
+        assert not unready, f"not ready after {timeout_s:g} s: {unready}"
 
     def metric(self, process: str, start: str) -> float:
         """Return the sum of the samples of a process whose lines begin with `start`; 0 if there are none.

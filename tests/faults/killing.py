@@ -21,7 +21,7 @@ from schemas.errors import BarometerError
 from schemas.killpoint import POINTS
 from tests.faults import checkers
 from tests.faults.ground import KILL_SETTING, Ground
-from tests.faults.kills import GROUPS, Kill, at_hand
+from tests.faults.kills import GROUPS, Kill, at_hand, deaths_at
 from tests.faults.ledger import read
 from tests.faults.load import Load
 from tests.faults.running import Run, counts, filled, loaded, recount, settled
@@ -133,14 +133,14 @@ class Killer(threading.Thread):
         if moment == "random":
             self._random(pid, positions)
             return
-        before = self._lines(moment)
+        before = deaths_at(self._child.spec.log, moment)
         deadline = time.monotonic() + (APPLIED_TIMEOUT_S if moment == APPLIED else POINT_TIMEOUT_S)
         while self._child.pid == pid and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._child.pid == pid:
             self.missed[moment] += 1
             _kill(pid)
-        elif self._lines(moment) > before:
+        elif deaths_at(self._child.spec.log, moment) > before:
             self.kills.append(Kill(target=self.target, at=moment, unfinished=1, open=1))
         else:
             self.by_itself.append(self._child.log_tail()[-600:])
@@ -170,9 +170,6 @@ class Killer(threading.Thread):
             time.sleep(0.02)
         pid = self._child.pid
         return self._next(before) if pid is None else pid
-
-    def _lines(self, moment: str) -> int:
-        return self._child.spec.log.read_bytes().count(f"killed at {moment}\n".encode())
 
 
 def change(ground: Ground, number: int) -> None:

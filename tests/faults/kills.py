@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from deploy.engines.supervisor import Child
@@ -84,6 +85,11 @@ def _wait(there: Callable[[], bool], what: str) -> None:
     while not there():
         assert time.monotonic() < deadline, f"no {what} within {READY_TIMEOUT_S} s"
         time.sleep(POLL_S)
+
+
+def deaths_at(log: Path, point: str) -> int:
+    """Return how often the process with this log has been killed at a named point."""
+    return log.read_bytes().count(f"killed at {point}\n".encode())
 
 
 def at_hand(positions: Positions, target: str, load: Load | None = None) -> tuple[int, int]:

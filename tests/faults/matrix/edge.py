@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import httpx
@@ -21,7 +19,7 @@ from deploy.stack import LOOPBACK
 from schemas.settings import to_environ
 from tests.faults.fault import Scene, fault, needs_point
 from tests.faults.ground import KILL_SETTING
-from tests.faults.kills import Kill
+from tests.faults.kills import Kill, deaths_at
 from tests.faults.ledger import read
 from tests.faults.load import event
 from tests.faults.running import settled
@@ -53,27 +51,20 @@ def gateway_killed(scene: Scene) -> None:
 def spool_killed(scene: Scene) -> None:
     ground, log = scene.ground, scene.ground.child("gateway").spec.log
 
-    def died_at(point: str) -> int:
-        return log.read_bytes().count(f"killed at {point}\n".encode())
-
     for point in ("gateway.after_spool", "spool.before_delete"):
-        before = died_at(point)
+        before = deaths_at(log, point)
         ground.environ("gateway")[KILL_SETTING] = f"{point}:1"
         ground.broker_link.cut()
         scene.restart("gateway")
         ground.environ("gateway")[KILL_SETTING] = ""
         time.sleep(3.0)  # a batch goes to the spool; what is killed while it spools dies here, the rest while it drains
         ground.broker_link.mend()
-        if scene.seen(partial(_more, died_at, point, before), 20.0):
+        if scene.seen(lambda point=point, before=before: deaths_at(log, point) > before, 20.0):
             scene.kills.append(Kill(target="gateway", at=point, unfinished=1, open=1))
             scene.hit("killed at the point")
         else:
             scene.notes.append(f"never came to {point}")
         scene.restart("gateway")
-
-
-def _more(count: Callable[[str], int], point: str, before: int) -> bool:
-    return count(point) > before
 
 
 @fault(2, "gateway: kill -9 while its spool holds events, again and again; then the broker is back",

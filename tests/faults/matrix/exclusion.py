@@ -9,7 +9,7 @@ import time
 from deploy.sources import standing
 from tests.faults.fault import Scene, fault
 from tests.faults.ground import KILL_SETTING
-from tests.faults.kills import Kill
+from tests.faults.kills import Kill, deaths_at
 from tests.faults.matrix.streams import second
 
 POINT = "judge.before_exclusion"
@@ -83,19 +83,15 @@ def exclusion_killed(scene: Scene) -> None:
 
 def _kill_again_and_again(scene: Scene, other: _Other) -> None:
     log = scene.ground.child("judge").spec.log
-
-    def killed() -> int:
-        return log.read_bytes().count(f"killed at {POINT}\n".encode())
-
-    begin = killed()
+    begin = deaths_at(log, POINT)
     for _ in range(MOST_PAUSES):
-        if killed() - begin >= TIMES:
+        if deaths_at(log, POINT) - begin >= TIMES:
             break
         other.share()
         other.pause()
         time.sleep(PAUSE_S)
         other.resume()
-    found = killed() - begin
+    found = deaths_at(log, POINT) - begin
     scene.kills += [Kill(target="judge", at=POINT, unfinished=1, open=1)] * found
     scene.hit("killed at the point", found)
     if _left_out(scene):
